@@ -1,0 +1,57 @@
+//! Every size, count and time that bounds what a client may use, in one place.
+
+use std::time::Duration;
+
+/// The limits of one installation. Defaults are AWS's where a client can see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open TCP connections per listener; one more is closed at once.
+    pub connections: usize,
+    /// How long a connection may take for a handshake or a request's headers.
+    pub handshake: Duration,
+    /// Bytes of an RTSP message's start line and headers.
+    pub rtsp_header_bytes: usize,
+    /// Bytes of an RTSP message's body (an SDP).
+    pub rtsp_body_bytes: usize,
+    /// How long an RTSP publisher may send nothing before its session ends.
+    pub rtsp_idle: Duration,
+    /// Bytes of one video or audio frame.
+    pub frame_bytes: usize,
+    /// Bytes of one fragment (PutMedia quota: 50 MB).
+    pub fragment_bytes: usize,
+    /// A fragment is cut at the first key frame after this.
+    pub fragment_target: Duration,
+    /// A fragment is cut here even without a key frame (PutMedia quota: 20 s).
+    pub fragment_max: Duration,
+    /// Fragments of one publisher that may wait for the disk before its connection is held back.
+    pub fragments_in_flight: usize,
+    /// Tracks of one stream (PutMedia quota: 3).
+    pub tracks: usize,
+    /// Bytes of one JSON request body.
+    pub json_body_bytes: usize,
+    /// Streams of the account (quota: 10,000).
+    pub streams: usize,
+    /// Labels or resource tags of one stream (TagsPerResourceExceededLimit: 50).
+    pub tags_per_resource: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            handshake: Duration::from_secs(10),
+            rtsp_header_bytes: 16 * 1024,
+            rtsp_body_bytes: 64 * 1024,
+            rtsp_idle: Duration::from_secs(30),
+            frame_bytes: 8 * 1024 * 1024,
+            fragment_bytes: 50_000_000,
+            fragment_target: Duration::from_secs(2),
+            fragment_max: Duration::from_secs(20),
+            fragments_in_flight: 4,
+            tracks: 3,
+            json_body_bytes: 1024 * 1024,
+            streams: 10_000,
+            tags_per_resource: 50,
+        }
+    }
+}
