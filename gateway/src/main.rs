@@ -1,2 +1,3 @@
 //! The `millrace` binary.
+
 fn main() {}
