@@ -1,0 +1,65 @@
+# Millrace. `make help` lists the goals.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+TARGET   := $(or $(CARGO_TARGET_DIR),target)
+BINARY   := $(TARGET)/release/millrace
+FEATURES := gateway/gstreamer
+VENV     := tests/.venv
+PAGE     := console/dist/index.html
+
+##@ Using it
+run: build ## Build, then start with a demo camera; prints the page's address
+	exec $(BINARY) serve --demo
+
+build: apt-build apt-run page cargo ## Build what `make run` starts: page and release binary, every feature
+	cargo build --release --locked --features $(FEATURES) -p gateway
+
+##@ Checking it
+test: build rust-test e2e ## Everything: Rust tests, then the whole system under real clients
+
+rust-test: apt-build apt-run apt-test page cargo ## Rust tests (unit, property, crash, layout)
+	cargo test --workspace --locked --features $(FEATURES)
+
+e2e: build apt-test $(VENV)/installed ## The released binary under ffmpeg, GStreamer, boto3, Chromium
+	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest tests/e2e -q --durations=10 $(PYTEST)
+
+check: apt-build page cargo ## Format, lints, licences and advisories
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --features $(FEATURES) -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	else echo "cargo-deny is not installed (cargo install cargo-deny): licences and advisories not checked"; fi
+
+bench: build apt-test $(VENV)/installed ## Measure, as ratios within one run, with their spread
+	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python tests/bench/run.py $(BENCH)
+
+fuzz: cargo ## Fuzz every parser of network input for SECONDS each (default 60)
+	cargo test --release --locked -p tests --test fuzz -- --nocapture
+
+##@ Parts
+console: apt-build ## Build the page again (npm)
+	cd console && npm ci --no-audit --no-fund && npm run build
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The page is built when a source of it is newer than what stands in dist/.
+page: $(PAGE)
+$(PAGE): $(shell find console/src console/public -type f) console/index.html console/package-lock.json console/vite.config.ts | apt-build
+	cd console && npm ci --no-audit --no-fund --loglevel=error && npm run build
+	touch $@
+
+$(VENV)/installed: tests/requirements.txt | apt-test
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement tests/requirements.txt
+	touch $@
+
+apt-%:
+	@packaging/install-apt.sh $*
+
+cargo:
+	@command -v cargo >/dev/null || { echo "Millrace needs Rust 1.95 or newer: https://rustup.rs"; exit 1; }
+
+.PHONY: run build test rust-test e2e check bench fuzz console help page cargo

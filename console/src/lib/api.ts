@@ -1,0 +1,110 @@
+// The native API, as far as the page uses it (see /v1/openapi.json).
+
+export type StreamState = "live" | "stale" | "offline";
+
+export interface StreamSummary {
+  name: string;
+  state: StreamState;
+  codecs: string[];
+  width: number | null;
+  height: number | null;
+  frame_rate: number | null;
+  bitrate_bps: number | null;
+  retention_hours: number;
+  labels: Record<string, string>;
+  last_fragment: { fragment_number: string; producer_timestamp: string; server_timestamp: string } | null;
+}
+
+export interface StreamDetail extends StreamSummary {
+  created: string;
+  arn: string;
+  last_key_frame: string | null;
+  reconnects: number;
+  clock_source: string | null;
+  clock_offset_ms: number | null;
+  peer: string | null;
+}
+
+export interface Bucket {
+  start: string;
+  end: string;
+  covered_ms: number;
+  fragments: number;
+}
+
+export interface Info {
+  version: string;
+  region: string;
+  account: string;
+  urls: { http: string; https: string; rtsp: string; rtsps: string };
+}
+
+export interface DeviceCredential {
+  username: string;
+  password: string;
+  token: string;
+}
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const init: RequestInit = { method, headers: { "x-millrace-console": "1" }, credentials: "same-origin" };
+  if (body !== undefined) {
+    init.headers = { ...init.headers, "content-type": "application/json" };
+    init.body = JSON.stringify(body);
+  }
+  let response: Response;
+  try {
+    response = await fetch(path, init);
+  } catch {
+    throw new ApiError(0, "Unreachable", "Millrace does not answer. Is it still running?");
+  }
+  const text = await response.text();
+  let answer: any = null;
+  try {
+    answer = text ? JSON.parse(text) : null;
+  } catch {
+    throw new ApiError(response.status, "NotJson", `${path} answered ${response.status} with something that is not JSON`);
+  }
+  if (!response.ok) {
+    const error = answer?.error ?? {};
+    throw new ApiError(response.status, error.code ?? "Error", error.message ?? `${path} answered ${response.status}`);
+  }
+  return answer as T;
+}
+
+const stream = (name: string) => `/v1/streams/${encodeURIComponent(name)}`;
+
+function query(params: Record<string, string | number | undefined>): string {
+  const given = Object.entries(params).filter(([, value]) => value !== undefined);
+  return given.length ? `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}` : "";
+}
+
+export const api = {
+  session: () => call<{ principal: string }>("GET", "/v1/session"),
+  signIn: (access_key_id: string, secret_access_key: string) =>
+    call<{ principal: string }>("POST", "/v1/session", { access_key_id, secret_access_key }),
+  signOut: () => call<null>("DELETE", "/v1/session"),
+  info: () => call<Info>("GET", "/v1/info"),
+  streams: async () => (await call<{ streams: StreamSummary[] }>("GET", "/v1/streams")).streams,
+  stream: (name: string) => call<StreamDetail>("GET", stream(name)),
+  createStream: (name: string) => call<unknown>("PUT", stream(name), {}),
+  createDevice: (name: string) =>
+    call<DeviceCredential>("POST", "/v1/devices", { stream: name, allow: ["publish"] }),
+  timeline: async (name: string, start: Date, end: Date, buckets: number) => {
+    const window = query({ start: start.toISOString(), end: end.toISOString(), buckets });
+    return (await call<{ buckets: Bucket[] }>("GET", `${stream(name)}/timeline${window}`)).buckets;
+  },
+  hlsUrl: (name: string, start?: Date, end?: Date) =>
+    `${stream(name)}/hls/index.m3u8${query({ start: start?.toISOString(), end: end?.toISOString() })}`,
+  clipUrl: (name: string, start: Date, end: Date) =>
+    `${stream(name)}/clip.mp4${query({ start: start.toISOString(), end: end.toISOString() })}`,
+};
