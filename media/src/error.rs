@@ -1,0 +1,36 @@
+//! What can be wrong with media.
+
+/// Media that cannot be taken or made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MediaError {
+    /// A codec or a way of packing it that is not spoken here.
+    #[error("{what} is not supported: send H264, H265 or AAC (MPEG4-GENERIC, mode AAC-hbr)")]
+    Unsupported {
+        /// The codec or the feature, as the sender named it.
+        what: String,
+    },
+    /// Bytes that break their format's rules.
+    #[error("malformed {what}: {why}")]
+    Malformed {
+        /// The structure, with the section that defines it.
+        what: &'static str,
+        /// Which rule is broken.
+        why: &'static str,
+    },
+    /// Something larger than its limit.
+    #[error("{what} is larger than the limit of {limit}")]
+    TooLarge {
+        /// The structure.
+        what: &'static str,
+        /// The limit, in the structure's own unit (bytes, entries, levels).
+        limit: usize,
+    },
+    /// A stored fragment that is not the one its metadata describes.
+    #[error("fragment {number} does not match its metadata: {why}; run `millrace verify`")]
+    Mismatch {
+        /// The fragment's number.
+        number: base::FragmentNumber,
+        /// What differs.
+        why: &'static str,
+    },
+}
