@@ -1,1 +1,31 @@
-//! To be filled.
+//! The fragment log: durable, encrypted, append-only, on one machine.
+//!
+//! The log sees bytes, never video. Producers hand in [`Entry`]s; each becomes one sealed *frame*
+//! in a *lane*. A lane is an ordered sequence of segment files with one writer thread, which writes
+//! what waits as one *batch* and syncs once for all of it. An append is acknowledged after that sync
+//! and after every [`Follower`] has seen it.
+//!
+//! Layers, each in its own folder and testable alone: [`io`] (files) → [`format`](mod@format) (stored forms) →
+//! `keys` (sealing) → `lane` (writing) → `recovery`, `replay`, `read` and `verify` (reading). Every
+//! stored byte is drawn in `docs/fragment-log-format.md`.
+//!
+//! Invariants: nothing is acknowledged that is not on disk; a nonce is used once per key; bytes
+//! that fail their checks are never served; what cannot be read is set aside and told, not deleted.
+//!
+//! Not promised: order between lanes; protection against someone who can write the disk *and* roll
+//! it back to an older state.
+
+mod error;
+pub mod format;
+pub mod io;
+mod keys;
+mod lane;
+mod log;
+
+pub use error::LogError;
+pub use format::{FrameHeader, FrameKind, Location, Lsn};
+pub use keys::{Keyring, MasterKey};
+pub use lane::{LaneId, LaneMetrics, RetentionClass};
+pub use log::{
+    Appended, Damage, Durable, Entry, Follower, INSTALLATION, Log, LogMetrics, Options, SegmentInfo, Summary,
+};
