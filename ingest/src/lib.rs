@@ -1,1 +1,3 @@
-//! To be filled.
+//! Media in: protocols, the time rule, fragments, and how they reach the log.
+
+pub mod rtsp;

@@ -1,0 +1,239 @@
+//! The session description of ANNOUNCE (RFC 8866): which tracks come, and how they are packed.
+
+use media::rtp::Format;
+use sdp_types::{Media, Session};
+
+use super::target::Target;
+
+/// What a publisher is about to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// The media sections, in the order of the description.
+    pub sections: Vec<Section>,
+}
+
+/// One `m=` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Whether it is audio or video; other kinds (`application`, `text`) are not recorded.
+    pub is_av: bool,
+    /// The `a=control` attribute: relative or a whole URL; empty when absent.
+    pub control: String,
+    /// The payload type of its packets.
+    pub payload_type: u8,
+    /// How payloads of that type are packed.
+    pub format: Format,
+}
+
+/// A description that cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    /// Not SDP.
+    #[error("the SDP cannot be read: {0}")]
+    Syntax(String),
+    /// No `m=` line, or more than anyone needs.
+    #[error("the SDP has {0} media sections: announce 1 to {MAX_SECTIONS}")]
+    Sections(usize),
+    /// A media section without a usable payload type or clock rate.
+    #[error("media section {section} of the SDP ({media}): {why}")]
+    Section {
+        /// Counted from 1.
+        section: usize,
+        /// `video`, `audio`, …
+        media: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+const MAX_SECTIONS: usize = 16;
+
+/// Payload types that need no `rtpmap` (RFC 3551 §6), to name what is refused.
+const STATIC_FORMATS: [(u8, &str, u32); 12] = [
+    (0, "PCMU", 8000),
+    (3, "GSM", 8000),
+    (4, "G723", 8000),
+    (8, "PCMA", 8000),
+    (9, "G722", 8000),
+    (10, "L16", 44_100),
+    (11, "L16", 44_100),
+    (14, "MPA", 90_000),
+    (18, "G729", 8000),
+    (26, "JPEG", 90_000),
+    (32, "MPV", 90_000),
+    (33, "MP2T", 90_000),
+];
+
+impl Announcement {
+    /// Reads the body of an ANNOUNCE.
+    ///
+    /// # Errors
+    /// [`SdpError`] says which line or section is wrong.
+    pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
+        let session = Session::parse(body).map_err(|error| SdpError::Syntax(error.to_string()))?;
+        if !(1..=MAX_SECTIONS).contains(&session.medias.len()) {
+            return Err(SdpError::Sections(session.medias.len()));
+        }
+        let sections = session.medias.iter().enumerate().map(|(index, media)| {
+            let refuse = |why| SdpError::Section { section: index + 1, media: media.media.clone(), why };
+            Section::parse(media).map_err(refuse)
+        });
+        Ok(Self { sections: sections.collect::<Result<_, _>>()? })
+    }
+
+    /// The section that a SETUP's URL means.
+    pub(crate) fn find(&self, url: &rtsp_types::Url, target: &Target) -> Option<usize> {
+        let named = |section: &Section| {
+            let control = section.control.trim_end_matches('/');
+            !control.is_empty()
+                && (control == target.control || control == url.as_str().trim_end_matches('/'))
+        };
+        let by_control = self.sections.iter().position(named);
+        by_control.or_else(|| match self.sections.as_slice() {
+            [only] if only.control.is_empty() || target.control.is_empty() => Some(0),
+            sections if sections.iter().all(|section| section.control.is_empty()) => {
+                let digits = target.control.rsplit(|c: char| !c.is_ascii_digit()).next()?;
+                digits.parse().ok().filter(|index| *index < sections.len())
+            }
+            _ => None,
+        })
+    }
+}
+
+impl Section {
+    fn parse(media: &Media) -> Result<Self, &'static str> {
+        let value = |name| media.get_first_attribute_value(name).flatten();
+        let first = media.fmt.split_ascii_whitespace().next();
+        let payload_type = first
+            .and_then(|text| text.parse().ok())
+            .filter(|payload_type: &u8| *payload_type < 128)
+            .ok_or("its first format is not a payload type from 0 to 127")?;
+        let format = Format {
+            fmtp: of_type(media, "fmtp", payload_type).unwrap_or_default().to_owned(),
+            ..rtpmap(media, payload_type)?
+        };
+        Ok(Self {
+            is_av: matches!(media.media.as_str(), "audio" | "video"),
+            control: value("control").unwrap_or_default().trim().to_owned(),
+            payload_type,
+            format,
+        })
+    }
+}
+
+/// The format in the `rtpmap` attribute of the payload type, without its `fmtp`.
+fn rtpmap(media: &Media, payload_type: u8) -> Result<Format, &'static str> {
+    let Some(map) = of_type(media, "rtpmap", payload_type) else {
+        let known = STATIC_FORMATS.iter().find(|(number, _, _)| *number == payload_type);
+        let (_, encoding, clock_rate) = known.ok_or("it has no rtpmap attribute for its payload type")?;
+        return Ok(Format {
+            encoding: (*encoding).into(),
+            clock_rate: *clock_rate,
+            channels: 0,
+            fmtp: String::new(),
+        });
+    };
+    let mut parts = map.split('/').map(str::trim);
+    let encoding = parts.next().filter(|name| !name.is_empty()).ok_or("its rtpmap names no encoding")?;
+    let clock_rate = parts
+        .next()
+        .and_then(|rate| rate.parse().ok())
+        .filter(|rate| *rate > 0)
+        .ok_or("its rtpmap has no clock rate")?;
+    let channels = parts.next().and_then(|count| count.parse().ok()).unwrap_or(0);
+    Ok(Format { encoding: encoding.to_owned(), clock_rate, channels, fmtp: String::new() })
+}
+
+/// What follows `payload_type` in the first attribute of that name that is about it.
+fn of_type<'a>(media: &'a Media, attribute: &'static str, payload_type: u8) -> Option<&'a str> {
+    media.get_attribute_values(attribute).flatten().find_map(|value| {
+        let (number, rest) = value.trim_start().split_once([' ', '\t'])?;
+        (number.parse() == Ok(payload_type)).then(|| rest.trim())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rtsp_types::Url;
+
+    const FFMPEG: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=No Name\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+        a=tool:libavformat 59.27.100\r\nm=video 0 RTP/AVP 96\r\nb=AS:2000\r\na=rtpmap:96 H264/90000\r\n\
+        a=fmtp:96 packetization-mode=1; sprop-parameter-sets=Z00,aO4=; profile-level-id=4D401F\r\n\
+        a=control:streamid=0\r\nm=audio 0 RTP/AVP 97\r\nb=AS:69\r\na=rtpmap:97 MPEG4-GENERIC/44100/1\r\n\
+        a=fmtp:97 profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3; config=1208\r\n\
+        a=control:streamid=1\r\n";
+
+    fn find(announcement: &Announcement, url: &str) -> Option<usize> {
+        let url = Url::parse(url).unwrap();
+        announcement.find(&url, &Target::parse(Some(&url)).unwrap())
+    }
+
+    fn short(media: &str) -> Result<Announcement, SdpError> {
+        Announcement::parse(format!("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n{media}").as_bytes())
+    }
+
+    #[test]
+    fn reads_what_ffmpeg_announces() {
+        let announcement = Announcement::parse(FFMPEG.as_bytes()).unwrap();
+        let [video, audio] = announcement.sections.as_slice() else { panic!() };
+        assert_eq!(
+            (video.format.encoding.as_str(), video.format.clock_rate, video.payload_type),
+            ("H264", 90_000, 96)
+        );
+        assert!(video.format.fmtp.starts_with("packetization-mode=1; sprop"));
+        assert_eq!((audio.format.clock_rate, audio.format.channels, audio.payload_type), (44_100, 1, 97));
+        assert_eq!(find(&announcement, "rtsp://h/door/streamid=1"), Some(1));
+        assert_eq!(find(&announcement, "rtsp://h/door?a=b/streamid=0"), Some(0));
+        assert_eq!(find(&announcement, "rtsp://h/door/streamid=2"), None);
+        assert_eq!(find(&announcement, "rtsp://h/door"), None);
+    }
+
+    #[test]
+    fn controls_may_be_whole_urls_or_absent() {
+        let whole =
+            short("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:rtsp://h/door/track1\r\n")
+                .unwrap();
+        assert_eq!(find(&whole, "rtsp://h/door/track1"), Some(0));
+        let absent = short("m=video 0 RTP/AVP 26\r\nm=audio 0 RTP/AVP 0\r\n").unwrap();
+        assert_eq!(find(&absent, "rtsp://h/door/stream=1"), Some(1));
+        assert_eq!(find(&absent, "rtsp://h/door/stream=2"), None);
+        let only = short("m=video 0 RTP/AVP 26\r\n").unwrap();
+        assert_eq!(find(&only, "rtsp://h/door"), Some(0));
+    }
+
+    #[test]
+    fn names_codecs_without_rtpmap() {
+        let sections = short("m=video 0 RTP/AVP 26\r\nm=audio 0 RTP/AVP 0\r\n").unwrap().sections;
+        assert_eq!(sections.iter().map(|s| s.format.encoding.as_str()).collect::<Vec<_>>(), ["JPEG", "PCMU"]);
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_description() {
+        for (media, part) in [
+            ("", "0 media sections"),
+            ("m=video 0 RTP/AVP 96\r\n", "no rtpmap"),
+            ("m=video 0 RTP/AVP 200\r\n", "payload type"),
+            ("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264\r\n", "clock rate"),
+            ("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/0\r\n", "clock rate"),
+            ("m=video\r\n", "cannot be read"),
+        ] {
+            let error = short(media).unwrap_err().to_string();
+            assert!(error.contains(part), "{media}: {error}");
+        }
+        assert!(short(&"m=video 0 RTP/AVP 26\r\n".repeat(17)).is_err());
+        assert!(Announcement::parse(b"hello").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_parse_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400), at in 0usize..700) {
+            let _ = Announcement::parse(&bytes);
+            let mut damaged = FFMPEG.as_bytes().to_vec();
+            let at = at % damaged.len();
+            damaged.splice(at..at, bytes);
+            let _ = Announcement::parse(&damaged);
+        }
+    }
+}
