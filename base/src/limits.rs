@@ -33,6 +33,8 @@ pub struct Limits {
     pub streams: usize,
     /// Labels or resource tags of one stream (TagsPerResourceExceededLimit: 50).
     pub tags_per_resource: usize,
+    /// Access keys and device credentials that may stand at one time.
+    pub credentials: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
             json_body_bytes: 1024 * 1024,
             streams: 10_000,
             tags_per_resource: 50,
+            credentials: 100_000,
         }
     }
 }
