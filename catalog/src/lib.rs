@@ -1,1 +1,38 @@
-//! To be filled.
+//! What exists and who may: streams, their labels and tags, access keys, device credentials.
+//!
+//! Everything is a command in the log's control lane. One writer validates a change, appends its
+//! command, and answers when the command is durable and applied; followers of the lane keep the
+//! state in memory, which every request reads, and a SQLite view of it, which makes a start quick and
+//! may be deleted at any time.
+//!
+//! Invariants: the same commands give the same catalog; a name belongs to at most one stream; a
+//! stream's id is never used again; whoever reads after a write sees it; a deleted stream's key is
+//! destroyed before anyone is told that it is deleted; no label, tag value, password, token or key
+//! stands in a file in the clear, but the root key in `DATA/credentials`.
+//!
+//! Not promised: that a principal who was found good before a revocation is stopped in what it is
+//! doing; sessions that last ask [`Catalog::stands`].
+
+mod access_key;
+mod catalog;
+mod command;
+mod credentials_file;
+mod device;
+mod error;
+mod glob;
+mod mirror;
+mod principal;
+mod secret;
+mod state;
+mod stream;
+mod view;
+mod writer;
+
+pub use access_key::AccessKey;
+pub use catalog::{Catalog, CatalogOptions};
+pub use device::{Allow, Device, DeviceCredential};
+pub use error::CatalogError;
+pub use glob::StreamGlob;
+pub use principal::{Action, Principal};
+pub use secret::Secret;
+pub use stream::{MAX_RETENTION, NewStream, Stream, StreamUpdate};

@@ -1,0 +1,379 @@
+//! The catalog's face.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Arn, Clock, Entropy, Limits, Page, StreamId, StreamName, Tags};
+use fragment_log::{Durable, Follower, FrameKind, LaneId, Log, Lsn};
+
+use crate::command::Command;
+use crate::credentials_file;
+use crate::mirror::{Bell, Mirror};
+use crate::state::{SharedState, State};
+use crate::view::View;
+use crate::writer::{Writer, WriterThread};
+use crate::{
+    AccessKey, Action, Allow, CatalogError, Device, DeviceCredential, NewStream, Principal, Secret, Stream,
+    StreamGlob, StreamUpdate,
+};
+
+/// How to open the catalog.
+pub struct CatalogOptions {
+    /// The folder of the view: `DATA/index`.
+    pub dir: PathBuf,
+    /// The account in ARNs: twelve digits.
+    pub account: String,
+    /// The region in ARNs.
+    pub region: String,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where secrets and versions come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// How much there may be.
+    pub limits: Limits,
+    /// Retention of streams that a publisher makes by pushing to them.
+    pub device_retention: Duration,
+}
+
+/// What exists and who may. Reads are from memory; writes return when they are durable and can be
+/// read. Share it as `Arc<Catalog>`; dropping it writes what the view lacks.
+pub struct Catalog {
+    state: Arc<SharedState>,
+    writer: WriterThread,
+    _mirror: Mirror,
+    signing_secret: [u8; 32],
+    device_retention: Duration,
+}
+
+impl Catalog {
+    /// Loads the view, reads from the log what it lacks, repairs a deletion that was cut short, and
+    /// follows the log from now on. Blocks on the disk. Call it before the log's first append.
+    ///
+    /// # Errors
+    /// [`CatalogError::CommandVersion`] and [`CatalogError::Command`] for a control lane that cannot
+    /// be understood; [`CatalogError::Log`], [`CatalogError::View`], [`CatalogError::Io`] for a disk
+    /// that fails. A view that is missing or damaged is no error: it is rebuilt.
+    pub fn open(log: Arc<Log>, options: CatalogOptions) -> Result<Arc<Self>, CatalogError> {
+        let CatalogOptions { dir, account, region, clock, entropy, limits, device_retention } = options;
+        let fail = |source| CatalogError::Io { path: dir.clone(), source };
+        let (view, mut state) = load(&log, &dir, State::new(&account, &region))?;
+        replay(&log, &mut state)?;
+        let state = Arc::new(SharedState::new(state));
+
+        let mut writer =
+            Writer::new(Arc::clone(&log), Arc::clone(&state), clock, entropy, limits).map_err(fail)?;
+        writer.destroy_keys()?;
+        let mirror = Mirror::start(view, Arc::clone(&state), Arc::clone(&log)).map_err(fail)?;
+        log.follow(Arc::new(Applier { state: Arc::clone(&state), bell: mirror.bell() }));
+        Ok(Arc::new(Self {
+            state,
+            writer: WriterThread::start(writer).map_err(fail)?,
+            _mirror: mirror,
+            signing_secret: log.keys().derive(b"catalog: url and session tokens"),
+            device_retention,
+        }))
+    }
+
+    /// The stream of this name.
+    pub fn stream(&self, name: &StreamName) -> Option<Arc<Stream>> {
+        self.state.read().streams().get(name).cloned()
+    }
+
+    /// The stream with this id; `None` once it is deleted.
+    pub fn stream_by_id(&self, id: StreamId) -> Option<Arc<Stream>> {
+        self.state.read().stream(id).cloned()
+    }
+
+    /// The stream with exactly this ARN: not a later one of the same name.
+    pub fn stream_by_arn(&self, arn: &Arn) -> Option<Arc<Stream>> {
+        let name = StreamName::new(arn.resource_name("stream")?).ok()?;
+        self.stream(&name).filter(|stream| stream.arn == *arn)
+    }
+
+    /// All streams by name, as they are now. Cheap: nothing is copied until the next change, and
+    /// then only when the answer is still held.
+    pub fn streams(&self) -> Arc<BTreeMap<StreamName, Arc<Stream>>> {
+        Arc::clone(self.state.read().streams())
+    }
+
+    /// The streams whose names match, by name.
+    pub fn streams_matching(&self, glob: &StreamGlob) -> Vec<Arc<Stream>> {
+        let streams = self.streams();
+        streams.values().filter(|stream| glob.matches(&stream.name)).cloned().collect()
+    }
+
+    /// At most `limit` streams by name, after the one named `after`, whose names begin with `prefix`
+    /// (ListStreams with BEGINS_WITH). The page's `next` is the `after` of the following one.
+    pub fn list_streams(&self, prefix: &str, after: Option<&StreamName>, limit: usize) -> Page<Arc<Stream>> {
+        let streams = self.streams();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = streams
+            .range((from, Bound::Unbounded))
+            .map(|(_, stream)| stream)
+            .skip_while(|stream| stream.name.as_str() < prefix)
+            .take_while(|stream| stream.name.as_str().starts_with(prefix))
+            .take(limit.saturating_add(1))
+            .cloned();
+        Page::cut(found.collect(), limit, |stream| stream.name.to_string())
+    }
+
+    /// The streams that have a label of this value, under the given name or any.
+    pub fn streams_labelled(&self, name: Option<&str>, value: &str) -> BTreeSet<StreamId> {
+        let has = |stream: &&Arc<Stream>| match name {
+            Some(name) => stream.labels.get(name).is_some_and(|found| found == value),
+            None => stream.labels.values().any(|found| found == value),
+        };
+        self.streams().values().filter(has).map(|stream| stream.id).collect()
+    }
+
+    /// Makes a stream and its data key.
+    ///
+    /// # Errors
+    /// [`CatalogError::StreamExists`], [`CatalogError::TooManyStreams`], [`CatalogError::TooManyTags`],
+    /// [`CatalogError::Invalid`], [`CatalogError::Log`].
+    pub async fn create_stream(&self, new: NewStream) -> Result<Arc<Stream>, CatalogError> {
+        self.writer.run(move |writer| writer.create_stream(new)).await
+    }
+
+    /// The stream that `by` wants to push to; made now, with the retention for that, where there is
+    /// none and `by` may make it.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotAllowed`], [`CatalogError::NoSuchStream`], and those of
+    /// [`Self::create_stream`] but [`CatalogError::StreamExists`].
+    pub async fn stream_to_publish(
+        &self,
+        name: &StreamName,
+        by: &Principal,
+    ) -> Result<Arc<Stream>, CatalogError> {
+        if !by.may(Action::Publish, name) {
+            let (who, stream) = (by.name().to_owned(), name.clone());
+            return Err(CatalogError::NotAllowed { who, what: "publish to", stream });
+        }
+        let absent = || CatalogError::NoSuchStream(name.to_string());
+        match self.stream(name) {
+            Some(stream) => Ok(stream),
+            None if !by.may(Action::Create, name) => Err(absent()),
+            None => match self.create_stream(NewStream::new(name.clone(), self.device_retention)).await {
+                Err(CatalogError::StreamExists(_)) => self.stream(name).ok_or_else(absent),
+                made => made,
+            },
+        }
+    }
+
+    /// Changes a stream, if its version is still the expected one, where one is given. The answer has
+    /// the new version.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchStream`], [`CatalogError::VersionMismatch`], [`CatalogError::TooManyTags`],
+    /// [`CatalogError::Invalid`], [`CatalogError::Log`].
+    pub async fn update_stream(
+        &self,
+        id: StreamId,
+        expected_version: Option<&str>,
+        update: StreamUpdate,
+    ) -> Result<Arc<Stream>, CatalogError> {
+        let version = expected_version.map(str::to_owned);
+        self.writer.run(move |writer| writer.update_stream(id, version.as_deref(), update)).await
+    }
+
+    /// [`Self::update_stream`] with [`StreamUpdate::Retention`] and any version.
+    pub async fn set_retention(
+        &self,
+        id: StreamId,
+        retention: Duration,
+    ) -> Result<Arc<Stream>, CatalogError> {
+        self.update_stream(id, None, StreamUpdate::Retention(retention)).await
+    }
+
+    /// [`Self::update_stream`] with [`StreamUpdate::Labels`] and any version.
+    pub async fn set_labels(&self, id: StreamId, labels: Tags) -> Result<Arc<Stream>, CatalogError> {
+        self.update_stream(id, None, StreamUpdate::Labels(labels)).await
+    }
+
+    /// Deletes a stream, if its version is still the expected one, where one is given. When this
+    /// returns its key is destroyed, so that nothing it recorded can be read, by anyone, ever.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchStream`], [`CatalogError::VersionMismatch`], [`CatalogError::Log`]. Where
+    /// only the key's destruction failed the stream is gone all the same, and destroying is tried
+    /// again with the next deletion and at the next start.
+    pub async fn delete_stream(
+        &self,
+        id: StreamId,
+        expected_version: Option<&str>,
+    ) -> Result<(), CatalogError> {
+        let version = expected_version.map(str::to_owned);
+        self.writer.run(move |writer| writer.delete_stream(id, version.as_deref())).await
+    }
+
+    /// The access key with this id, if it stands.
+    pub fn access_key(&self, id: &str) -> Option<Arc<AccessKey>> {
+        self.state.read().access_keys().get(id).filter(|key| key.revoked.is_none()).cloned()
+    }
+
+    /// All access keys by id, revoked ones included.
+    pub fn access_keys(&self) -> Vec<Arc<AccessKey>> {
+        self.state.read().access_keys().values().cloned().collect()
+    }
+
+    /// Makes an access key: of the chosen id and secret, or of random ones.
+    ///
+    /// # Errors
+    /// [`CatalogError::AccessKeyExists`], [`CatalogError::TooManyCredentials`],
+    /// [`CatalogError::Invalid`], [`CatalogError::Log`].
+    pub async fn create_access_key(
+        &self,
+        chosen: Option<(String, Secret)>,
+    ) -> Result<Arc<AccessKey>, CatalogError> {
+        self.writer.run(move |writer| writer.create_access_key(chosen)).await
+    }
+
+    /// Revokes an access key, at once and for good.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchCredential`], [`CatalogError::Log`].
+    pub async fn revoke_access_key(&self, id: &str) -> Result<(), CatalogError> {
+        let id = id.to_owned();
+        self.writer.run(move |writer| writer.revoke_access_key(&id)).await
+    }
+
+    /// Sees to it that the file (`DATA/credentials`) names an access key that stands: a root key is
+    /// made where none stands, and a file that is missing or stale is written. Mode 0600.
+    ///
+    /// # Errors
+    /// [`CatalogError::Io`], [`CatalogError::Log`], [`CatalogError::TooManyCredentials`].
+    pub async fn ensure_root_credentials(&self, path: &Path) -> Result<(), CatalogError> {
+        let state = Arc::clone(&self.state);
+        let path = path.to_owned();
+        let ensure = move |writer: &mut Writer| {
+            let root = writer.root_key()?;
+            let stands = |id: &str, secret: &Secret| {
+                let found = state.read().access_keys().get(id).cloned();
+                found.is_some_and(|key| key.revoked.is_none() && key.secret == *secret)
+            };
+            credentials_file::ensure(&path, &root, stands)
+                .map_err(|source| CatalogError::Io { path: path.clone(), source })
+        };
+        self.writer.run(ensure).await
+    }
+
+    /// The device credential of this username, if it stands.
+    pub fn device_by_username(&self, username: &str) -> Option<Arc<Device>> {
+        self.state.read().devices().get(username).filter(|device| device.revoked.is_none()).cloned()
+    }
+
+    /// The device credential of this bearer token, if it stands.
+    pub fn device_by_token(&self, token: &str) -> Option<Arc<Device>> {
+        self.state.read().device_by_token(token).filter(|device| device.revoked.is_none()).cloned()
+    }
+
+    /// All device credentials by username, revoked ones included.
+    pub fn devices(&self) -> Vec<Arc<Device>> {
+        self.state.read().devices().values().cloned().collect()
+    }
+
+    /// Makes a device credential. Its token is told here and never again.
+    ///
+    /// # Errors
+    /// [`CatalogError::TooManyCredentials`], [`CatalogError::Log`].
+    pub async fn create_device(
+        &self,
+        streams: StreamGlob,
+        allow: Allow,
+    ) -> Result<DeviceCredential, CatalogError> {
+        self.writer.run(move |writer| writer.create_device(streams, allow)).await
+    }
+
+    /// Revokes a device credential, at once and for good.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchCredential`], [`CatalogError::Log`].
+    pub async fn revoke_device(&self, username: &str) -> Result<(), CatalogError> {
+        let username = username.to_owned();
+        self.writer.run(move |writer| writer.revoke_device(&username)).await
+    }
+
+    /// Whether the principal's credential still stands. Sessions that outlive a request ask again.
+    pub fn stands(&self, principal: &Principal) -> bool {
+        match principal {
+            Principal::AccessKey(key) => self.access_key(&key.id).is_some(),
+            Principal::Device(device) => self.device_by_username(&device.username).is_some(),
+        }
+    }
+
+    /// The secret that this installation signs URL and session tokens with: the same at every start,
+    /// on no disk.
+    pub fn signing_secret(&self) -> &[u8; 32] {
+        &self.signing_secret
+    }
+}
+
+/// The view, and the state as it knows it: as it was, or empty where it cannot be used.
+fn load(log: &Log, dir: &Path, mut state: State) -> Result<(View, State), CatalogError> {
+    let view = View::open(dir)?;
+    match view.load(log.keys()) {
+        // A view ahead of the log is of another one: of a log that was put back from a backup.
+        Some(contents) if contents.applied <= log.durable(LaneId::Control) => {
+            state.restore(contents.rows.into_iter(), contents.next_stream, contents.applied);
+            Ok((view, state))
+        }
+        Some(_) | None => {
+            drop(view);
+            Ok((View::create(dir)?, state))
+        }
+    }
+}
+
+/// Applies the commands that the state lacks.
+fn replay(log: &Log, state: &mut State) -> Result<(), CatalogError> {
+    let from = state.applied().map_or(Lsn(0), |Lsn(applied)| Lsn(applied.saturating_add(1)));
+    let mut failed = None;
+    log.replay(LaneId::Control, from, &mut |frame| {
+        if failed.is_none() {
+            match decode(&frame) {
+                Some(Ok(command)) => state.apply(frame.lsn, command),
+                Some(Err(error)) => failed = Some(error),
+                None => {}
+            }
+        }
+        Ok(())
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// The command in a frame; nothing in one of another kind.
+fn decode(frame: &Durable) -> Option<Result<Command, CatalogError>> {
+    match (frame.header.kind, &frame.payload) {
+        (FrameKind::Command, Some(payload)) => Some(Command::decode(payload)),
+        (FrameKind::Command, None) => None,
+        (FrameKind::Media | FrameKind::FragmentMeta | FrameKind::Records, _) => None,
+    }
+}
+
+/// Applies what becomes durable. Holds no log, so that the log can hold it.
+struct Applier {
+    state: Arc<SharedState>,
+    bell: Bell,
+}
+
+impl Follower for Applier {
+    fn durable(&self, lane: LaneId, frames: &[Durable]) {
+        if lane != LaneId::Control {
+            return;
+        }
+        let mut state = self.state.write();
+        for frame in frames {
+            match decode(frame) {
+                Some(Ok(command)) => state.apply(frame.lsn, command),
+                Some(Err(error)) => tracing::error!(lsn = frame.lsn.0, %error, "command not applied"),
+                None => {}
+            }
+        }
+        drop(state);
+        self.bell.ring();
+    }
+}

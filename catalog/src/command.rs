@@ -1,0 +1,148 @@
+//! What the control lane holds: one command per frame.
+//!
+//! A command is JSON, `{"version": 1, "command": {"put_stream": {…}}}`. Each carries whole objects and
+//! no differences, with every time and random value decided before it was written, so that applying
+//! them in order gives the same catalog every time. The same form, one command per row, is what the
+//! SQLite view keeps.
+
+use base::StreamId;
+use serde::{Deserialize, Serialize};
+
+use crate::stream::StreamRecord;
+use crate::{AccessKey, CatalogError, Device};
+
+/// The version that this program writes, and the only one that it reads.
+const VERSION: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Command {
+    /// A stream is as said from now on, new or changed.
+    PutStream(StreamRecord),
+    /// The stream is gone and its data key must be destroyed.
+    DeleteStream(StreamId),
+    /// The data key of a deleted stream has been destroyed.
+    KeyDestroyed(StreamId),
+    /// An access key is as said from now on.
+    PutAccessKey(AccessKey),
+    /// A device credential is as said from now on.
+    PutDevice(Device),
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    command: &'a Command,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    command: Command,
+}
+
+impl Command {
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(&Written { version: VERSION, command: self })
+            .expect("commands have text keys and no fallible parts")
+    }
+
+    /// Reads a command. The version is looked at first: what follows may have any shape in another.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CatalogError> {
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(CatalogError::Command)?;
+        if version != VERSION {
+            return Err(CatalogError::CommandVersion { version });
+        }
+        let Read { command } = serde_json::from_slice(bytes).map_err(CatalogError::Command)?;
+        Ok(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Allow, NewStream, Secret, StreamGlob};
+    use base::{StreamName, Tags, Timestamp};
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn any_time() -> impl Strategy<Value = Timestamp> {
+        any::<i64>().prop_map(Timestamp::from_millis)
+    }
+
+    fn any_stream() -> impl Strategy<Value = Command> {
+        let text = proptest::option::of(".{0,20}");
+        let tags = proptest::collection::btree_map(".{1,8}", ".{0,8}", 0..4);
+        (any::<u64>(), "[a-z]{1,9}", any_time(), any::<u32>(), tags, text).prop_map(
+            |(id, name, at, retention, labels, field): (_, String, _, u32, Tags, Option<String>)| {
+                let name = StreamName::new(&name).unwrap();
+                let mut new = NewStream::new(name, Duration::from_millis(retention.into()));
+                (new.labels, new.tags) = (labels.clone(), labels);
+                (new.device_name, new.media_type, new.kms_key_id) = (field.clone(), field.clone(), field);
+                Command::PutStream(StreamRecord::new(StreamId(id), "v".into(), at, new))
+            },
+        )
+    }
+
+    fn any_credential() -> impl Strategy<Value = Command> {
+        (".{0,20}", ".{0,20}", any_time(), proptest::option::of(any_time()), any::<[u8; 32]>(), any::<bool>())
+            .prop_map(|(id, secret, created, revoked, token_sha256, root)| {
+                let secret = Secret::new(secret);
+                if root {
+                    return Command::PutAccessKey(AccessKey { id, secret, root, created, revoked });
+                }
+                Command::PutDevice(Device {
+                    username: id,
+                    password: secret,
+                    token_sha256,
+                    streams: StreamGlob::all(),
+                    allow: Allow { publish: true, play: false, create: true },
+                    created,
+                    revoked,
+                })
+            })
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        prop_oneof![
+            any_stream(),
+            any_credential(),
+            any::<u64>().prop_map(|id| Command::DeleteStream(StreamId(id))),
+            any::<u64>().prop_map(|id| Command::KeyDestroyed(StreamId(id))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(command in any_command()) {
+            prop_assert_eq!(Command::decode(&command.encode()).unwrap(), command);
+        }
+
+        #[test]
+        fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Command::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn the_written_form_stays() {
+        let text = r#"{"version":1,"command":{"delete_stream":7}}"#;
+        assert_eq!(Command::DeleteStream(StreamId(7)).encode(), text.as_bytes());
+    }
+
+    #[test]
+    fn other_versions_and_fields_are_refused() {
+        let newer = br#"{"version":2,"command":{"grow_wings":{}}}"#;
+        assert!(matches!(Command::decode(newer), Err(CatalogError::CommandVersion { version: 2 })));
+        let unknown = br#"{"version":1,"command":{"grow_wings":{}}}"#;
+        assert!(matches!(Command::decode(unknown), Err(CatalogError::Command(_))));
+        let key = AccessKey::generate(&base::SystemEntropy, false, Timestamp::from_millis(0));
+        let text = String::from_utf8(Command::PutAccessKey(key).encode()).unwrap();
+        let more = text.replacen("\"id\"", "\"policy\":\"*\",\"id\"", 1);
+        assert!(Command::decode(more.as_bytes()).is_err(), "{more}");
+    }
+}

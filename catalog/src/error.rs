@@ -1,0 +1,92 @@
+//! What can go wrong here.
+
+use std::io;
+use std::path::PathBuf;
+
+use base::StreamName;
+use fragment_log::LogError;
+
+/// Why the catalog did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The name is taken.
+    #[error("a stream named {0} exists")]
+    StreamExists(StreamName),
+    /// There is no such stream, or no longer.
+    #[error("there is no stream {0}")]
+    NoSuchStream(String),
+    /// The account has as many streams as it may.
+    #[error("the account has {0} streams, as many as it may: delete one or raise the limit")]
+    TooManyStreams(usize),
+    /// Access keys or device credentials that stand are as many as may.
+    #[error("{0} credentials stand, as many as may: revoke some")]
+    TooManyCredentials(usize),
+    /// More labels or tags than a stream may have.
+    #[error("a stream has at most {limit} {what}")]
+    TooManyTags {
+        /// `labels` or `tags`.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The stream was changed since the caller read it.
+    #[error("the stream {0} has another version by now: read it again")]
+    VersionMismatch(StreamName),
+    /// A value that cannot be taken.
+    #[error("{what}: {why}")]
+    Invalid {
+        /// Which value.
+        what: &'static str,
+        /// What it has to be.
+        why: String,
+    },
+    /// The access key's id is taken, also by one that was revoked.
+    #[error("an access key {0} exists or existed: choose another id")]
+    AccessKeyExists(String),
+    /// There is no such access key or device credential, or it is revoked already.
+    #[error("there is no credential {0} that could be revoked")]
+    NoSuchCredential(String),
+    /// The credential does not allow this.
+    #[error("{who} may not {what} the stream {stream}")]
+    NotAllowed {
+        /// The credential: an access key's id or a device's username.
+        who: String,
+        /// `publish to` or `create`.
+        what: &'static str,
+        /// The stream.
+        stream: StreamName,
+    },
+    /// A command in the log that this program does not know.
+    #[error(
+        "the control lane holds a command of version {version}: run the Millrace that wrote it, or newer"
+    )]
+    CommandVersion {
+        /// The version it names.
+        version: u32,
+    },
+    /// A command in the log that cannot be read.
+    #[error("a command in the control lane cannot be read: {0}; run `millrace verify`")]
+    Command(serde_json::Error),
+    /// The log refused.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// SQLite refused.
+    #[error("the catalog's view {path}: {source}")]
+    View {
+        /// The database file.
+        path: PathBuf,
+        /// SQLite's own words.
+        source: rusqlite::Error,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The system's own words.
+        source: io::Error,
+    },
+    /// The catalog is closed.
+    #[error("the catalog is closed")]
+    Closed,
+}

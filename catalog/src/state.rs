@@ -1,0 +1,185 @@
+//! The catalog in memory: what all commands so far amount to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use base::{StreamId, StreamName};
+use fragment_log::Lsn;
+
+use crate::command::Command;
+use crate::secret::sha256;
+use crate::stream::StreamRecord;
+use crate::{AccessKey, Device, Stream};
+
+/// One row of the view: one object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RowKey {
+    Stream(StreamId),
+    DeletedStream(StreamId),
+    AccessKey(String),
+    Device(String),
+}
+
+pub(crate) struct State {
+    account: String,
+    region: String,
+    /// Shared with readers; copied only where one still holds it when the next command comes.
+    streams: Arc<BTreeMap<StreamName, Arc<Stream>>>,
+    by_id: HashMap<StreamId, Arc<Stream>>,
+    /// Deleted streams whose key may still be there.
+    deleted: BTreeSet<StreamId>,
+    next_stream: StreamId,
+    access_keys: BTreeMap<String, Arc<AccessKey>>,
+    devices: BTreeMap<String, Arc<Device>>,
+    usernames: HashMap<[u8; 32], String>,
+    applied: Option<Lsn>,
+    /// Rows that the view has not got yet: at most one for every object.
+    dirty: BTreeSet<RowKey>,
+}
+
+/// The first id; zero is [`fragment_log::INSTALLATION`].
+const FIRST_STREAM: StreamId = StreamId(1);
+
+/// The state, as its readers and its one writer share it. Locks are held for moments: nobody waits
+/// for a disk under one.
+pub(crate) struct SharedState(RwLock<State>);
+
+impl SharedState {
+    pub fn new(state: State) -> Self {
+        Self(RwLock::new(state))
+    }
+
+    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub fn new(account: &str, region: &str) -> Self {
+        Self {
+            account: account.into(),
+            region: region.into(),
+            streams: Arc::default(),
+            by_id: HashMap::new(),
+            deleted: BTreeSet::new(),
+            next_stream: FIRST_STREAM,
+            access_keys: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            usernames: HashMap::new(),
+            applied: None,
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    pub fn streams(&self) -> &Arc<BTreeMap<StreamName, Arc<Stream>>> {
+        &self.streams
+    }
+
+    pub fn stream(&self, id: StreamId) -> Option<&Arc<Stream>> {
+        self.by_id.get(&id)
+    }
+
+    /// Deleted streams whose key has not been reported destroyed.
+    pub fn deleted(&self) -> impl Iterator<Item = StreamId> + '_ {
+        self.deleted.iter().copied()
+    }
+
+    /// The id for the next stream: above that of every stream there ever was.
+    pub fn next_stream(&self) -> StreamId {
+        self.next_stream
+    }
+
+    pub fn access_keys(&self) -> &BTreeMap<String, Arc<AccessKey>> {
+        &self.access_keys
+    }
+
+    pub fn devices(&self) -> &BTreeMap<String, Arc<Device>> {
+        &self.devices
+    }
+
+    /// The device with this token, also a revoked one. Found by hash, so that the time taken tells
+    /// nothing about tokens.
+    pub fn device_by_token(&self, token: &str) -> Option<&Arc<Device>> {
+        self.devices.get(self.usernames.get(&sha256(token.as_bytes()))?)
+    }
+
+    /// The last command in this state.
+    pub fn applied(&self) -> Option<Lsn> {
+        self.applied
+    }
+
+    /// Takes the next command of the control lane.
+    pub fn apply(&mut self, lsn: Lsn, command: Command) {
+        let row = self.put(command);
+        self.dirty.extend(row);
+        self.applied = Some(lsn);
+    }
+
+    /// Takes what the view holds, before any command is applied.
+    pub fn restore(&mut self, rows: impl Iterator<Item = Command>, next_stream: StreamId, applied: Lsn) {
+        rows.for_each(|row| drop(self.put(row)));
+        self.next_stream = self.next_stream.max(next_stream);
+        self.applied = Some(applied);
+    }
+
+    fn put(&mut self, command: Command) -> Vec<RowKey> {
+        match command {
+            Command::PutStream(record) => vec![self.put_stream(record)],
+            Command::DeleteStream(id) => {
+                if let Some(stream) = self.by_id.remove(&id) {
+                    Arc::make_mut(&mut self.streams).remove(&stream.name);
+                }
+                self.deleted.insert(id);
+                vec![RowKey::Stream(id), RowKey::DeletedStream(id)]
+            }
+            Command::KeyDestroyed(id) => {
+                self.deleted.remove(&id);
+                vec![RowKey::DeletedStream(id)]
+            }
+            Command::PutAccessKey(key) => {
+                let row = RowKey::AccessKey(key.id.clone());
+                self.access_keys.insert(key.id.clone(), Arc::new(key));
+                vec![row]
+            }
+            Command::PutDevice(device) => {
+                let row = RowKey::Device(device.username.clone());
+                self.usernames.insert(device.token_sha256, device.username.clone());
+                self.devices.insert(device.username.clone(), Arc::new(device));
+                vec![row]
+            }
+        }
+    }
+
+    fn put_stream(&mut self, record: StreamRecord) -> RowKey {
+        let stream = Arc::new(record.into_stream(&self.account, &self.region));
+        let id = stream.id;
+        self.next_stream = self.next_stream.max(StreamId(id.0.saturating_add(1)));
+        Arc::make_mut(&mut self.streams).insert(stream.name.clone(), Arc::clone(&stream));
+        self.by_id.insert(id, stream);
+        RowKey::Stream(id)
+    }
+
+    /// The rows that the view lacks; they count as handed over.
+    pub fn take_dirty(&mut self) -> BTreeSet<RowKey> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Rows that were handed over and could not be written.
+    pub fn return_dirty(&mut self, rows: BTreeSet<RowKey>) {
+        self.dirty.extend(rows);
+    }
+
+    /// What a row is to hold: a command that makes the object, or nothing where it is gone.
+    pub fn row(&self, key: &RowKey) -> Option<Command> {
+        match key {
+            RowKey::Stream(id) => Some(Command::PutStream(StreamRecord::of(self.by_id.get(id)?))),
+            RowKey::DeletedStream(id) => self.deleted.contains(id).then_some(Command::DeleteStream(*id)),
+            RowKey::AccessKey(id) => Some(Command::PutAccessKey(self.access_keys.get(id)?.as_ref().clone())),
+            RowKey::Device(name) => Some(Command::PutDevice(self.devices.get(name)?.as_ref().clone())),
+        }
+    }
+}
