@@ -1,0 +1,86 @@
+"""Test footage, and the programs that push it."""
+
+import json
+import subprocess
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+FOLDER = Path(mkdtemp(prefix="millrace-clips-"))
+FPS = 30
+SECONDS = 12
+
+VIDEO = {
+    "h264": ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"],
+    "h264-b-frames": ["-c:v", "libx264", "-preset", "veryfast", "-bf", "2"],
+    "h265": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=60:min-keyint=60"],
+}
+
+
+def run(*command: str, timeout: float = 120) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@cache
+def clip(video: str = "h264", audio: bool = True, seconds: int = SECONDS, size: str = "640x360", gop: int = 60) -> Path:
+    """A moving picture with a key frame every two seconds, and a tone."""
+    path = FOLDER / f"{video}-{'av' if audio else 'v'}-{seconds}s-{size}-{gop}.mkv"
+    tone = ["-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={seconds}"] if audio else []
+    run(
+        "ffmpeg", "-nostdin", "-v", "error", "-y",
+        "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={FPS}:duration={seconds}", *tone,
+        *VIDEO[video], "-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0", "-pix_fmt", "yuv420p",
+        *(["-c:a", "aac", "-b:a", "64k"] if audio else []), str(path),
+    )  # fmt: skip
+    return path
+
+
+def ffmpeg_push(source: Path, url: str, transport: str = "tcp", loop: bool = False, paced: bool = True):
+    """ffmpeg pushing `source` as it is; the caller waits for it or ends it."""
+    command = [
+        "ffmpeg", "-nostdin", "-v", "error", *(["-re"] if paced else []), *(["-stream_loop", "-1"] if loop else []),
+        "-i", str(source), "-c", "copy", "-f", "rtsp", "-rtsp_transport", transport, url,
+    ]  # fmt: skip
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def gstreamer_push(source: Path, url: str, device: dict, transport: str = "tcp", video: str = "h264"):
+    """rtspclientsink pushing both tracks of an MKV `source`."""
+    sink = ["rtspclientsink", "name=sink", f"location={url}", f"protocols={transport}", "tls-validation-flags=0"]
+    login = [f"user-id={device['username']}", f"user-pw={device['password']}"]
+    tracks = ["source.", "!", "queue", "!", f"{video}parse", "config-interval=-1", "!", "identity", "sync=true", "!", "sink.",
+              "source.", "!", "queue", "!", "aacparse", "!", "identity", "sync=true", "!", "sink."]  # fmt: skip
+    command = ["gst-launch-1.0", "-q", *sink, *login, "filesrc", f"location={source}", "!", "matroskademux", "name=source", *tracks]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def finish(push: subprocess.Popen, timeout: float = 60):
+    """Waits for a push to come to its own end."""
+    _, errors = push.communicate(timeout=timeout)
+    assert push.returncode == 0, errors
+
+
+def end(push: subprocess.Popen):
+    push.kill()
+    push.wait(10)
+
+
+def probe(path, *entries: str) -> dict:
+    """What ffprobe says; fails when it warns."""
+    done = subprocess.run(
+        ["ffprobe", "-v", "warning", "-of", "json", "-show_streams", "-count_packets", *entries, str(path)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0 and not done.stderr.strip(), f"{path}: {done.stderr}"
+    return json.loads(done.stdout)
+
+
+def decodes(path) -> None:
+    """Every frame decodes without a complaint."""
+    done = subprocess.run(
+        ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", str(path), "-f", "null", "-"],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0 and not done.stderr.strip(), f"{path}: {done.stderr[-2000:]}"
