@@ -3,8 +3,9 @@
 //! Nothing here does I/O or reads a clock: bytes and times go in as arguments. All input is hostile:
 //! every parser checks its bounds and has a limit on depth, size and count.
 
+mod bits;
 pub mod clip;
-pub mod codec;
+mod codec;
 mod decode_order;
 mod error;
 pub mod fmp4;

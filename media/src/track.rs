@@ -3,6 +3,7 @@
 use base::TrackMeta;
 use bytes::Bytes;
 
+use crate::codec::Description;
 use crate::{CodecId, Frame, MediaError};
 
 /// One video or audio track. Two tracks with the same [`Track::init_id`] share their init segment.
@@ -37,8 +38,24 @@ impl Track {
     /// A track described by its codec private data. Private data whose inner parameter sets cannot
     /// be read still makes a track, without what they would have told (size, frame rate).
     pub fn new(number: u8, codec: CodecId, timescale: u32, private: Bytes) -> Result<Self, MediaError> {
-        let _ = (number, codec, timescale, private);
-        todo!("land the public face")
+        if timescale == 0 {
+            return Err(MediaError::Malformed { what: "track", why: "a timescale of zero" });
+        }
+        let Description { codec_string, width, height, frame_rate, reorder_depth, sample_rate, channels } =
+            codec.describe(&private)?;
+        Ok(Self {
+            number,
+            codec,
+            codec_string,
+            timescale,
+            private,
+            width,
+            height,
+            frame_rate,
+            reorder_depth,
+            sample_rate,
+            channels,
+        })
     }
 
     /// Whether this is a video track.
@@ -49,13 +66,70 @@ impl Track {
     /// Changes when the init segment must change: a hash of codec, private data and timescale that
     /// is the same on every machine and in every version.
     pub fn init_id(&self) -> u64 {
-        todo!("land the public face")
+        let name = self.codec.name().bytes();
+        let timescale = self.timescale.to_be_bytes();
+        fnv1a(name.chain([0]).chain(timescale).chain(self.private.iter().copied()))
     }
 
     /// What a fragment's metadata says about this track: `frames` are all frames of the fragment, of
     /// which those of this track count. `start` is the decode time of the first of them, in ticks.
     pub fn meta(&self, start: i64, frames: &[Frame]) -> TrackMeta {
-        let _ = (start, frames);
-        todo!("land the public face")
+        let mut meta = TrackMeta {
+            number: self.number,
+            codec: self.codec.name().to_owned(),
+            codec_string: self.codec_string.clone(),
+            timescale: self.timescale,
+            start,
+            duration: 0,
+            frames: 0,
+            bytes: 0,
+            width: self.width,
+            height: self.height,
+            sample_rate: self.sample_rate,
+            channels: self.channels,
+            init_id: self.init_id(),
+        };
+        for frame in frames.iter().filter(|frame| frame.track == self.number) {
+            meta.duration += u64::from(frame.duration);
+            meta.frames += 1;
+            meta.bytes += frame.data.len() as u64;
+        }
+        meta
+    }
+}
+
+/// FNV-1a, 64 bits: stable by definition, unlike the standard library's hashers.
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aac(number: u8) -> Track {
+        Track::new(number, CodecId::Aac, 44100, Bytes::from_static(&[0x12, 0x10])).unwrap()
+    }
+
+    #[test]
+    fn init_id_follows_what_the_init_segment_holds() {
+        assert_eq!(fnv1a(b"foobar".iter().copied()), 0x8594_4171_f739_67e8);
+        assert_eq!(aac(1).init_id(), aac(2).init_id());
+        let mono = Track::new(1, CodecId::Aac, 44100, Bytes::from_static(&[0x12, 0x08])).unwrap();
+        assert_ne!(mono.init_id(), aac(1).init_id());
+    }
+
+    #[test]
+    fn meta_counts_the_frames_of_its_own_track() {
+        let frame = |track| Frame {
+            track,
+            dts: 0,
+            pts: 0,
+            duration: 1024,
+            key: true,
+            data: Bytes::from_static(b"abc"),
+        };
+        let meta = aac(2).meta(77, &[frame(1), frame(2), frame(2)]);
+        assert_eq!((meta.start, meta.frames, meta.bytes, meta.duration), (77, 2, 6, 2048));
     }
 }

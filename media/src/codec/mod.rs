@@ -1,5 +1,14 @@
 //! The codecs: what their parameter sets say. One file per codec.
 
+pub(crate) mod aac;
+pub(crate) mod h264;
+pub(crate) mod h265;
+mod parameter_sets;
+
+pub(crate) use parameter_sets::{ParameterSets, SetKind};
+
+use crate::MediaError;
+
 /// A codec that can be recorded and played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CodecId {
@@ -36,4 +45,53 @@ impl CodecId {
             Self::Aac => false,
         }
     }
+
+    /// What codec private data say about a track.
+    pub(crate) fn describe(self, private: &[u8]) -> Result<Description, MediaError> {
+        match self {
+            Self::H264 => h264::describe(private),
+            Self::H265 => h265::describe(private),
+            Self::Aac => aac::describe(private),
+        }
+    }
+}
+
+/// What codec private data say about a track; zero or none where they do not.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Description {
+    pub(crate) codec_string: String,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) frame_rate: Option<f64>,
+    pub(crate) reorder_depth: u8,
+    pub(crate) sample_rate: u32,
+    pub(crate) channels: u8,
+}
+
+/// What a NAL unit is to whoever stores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NalKind {
+    /// Part of a coded picture.
+    Slice {
+        /// Of a picture at which decoding may start.
+        key: bool,
+        /// Whether it is the picture's first.
+        first: bool,
+    },
+    /// Belongs into the codec private data, not into samples.
+    ParameterSet(SetKind),
+    /// Delimits or fills; not stored.
+    Delimiter,
+    /// Stored with the picture: SEI and the like.
+    Other,
+}
+
+/// Frames per second from a tick's length, where both numbers make sense.
+pub(crate) fn frame_rate(ticks_per_second: u32, ticks_per_frame: u64) -> Option<f64> {
+    if ticks_per_frame == 0 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "both factors come from 32-bit fields")]
+    let rate = f64::from(ticks_per_second) / ticks_per_frame as f64;
+    (rate > 0.0 && rate <= 1000.0).then_some(rate)
 }

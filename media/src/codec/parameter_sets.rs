@@ -1,0 +1,61 @@
+//! The parameter sets of a video stream as they come and change.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{CodecId, h264, h265};
+
+/// Which parameter set a NAL unit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SetKind {
+    /// Video parameter set (H.265 only).
+    Vps,
+    /// Sequence parameter set.
+    Sps,
+    /// Picture parameter set.
+    Pps,
+}
+
+/// Longer sets are not kept: a full set of scaling lists stays below a thousand bytes.
+const MAX_SET_BYTES: usize = 2048;
+
+/// The newest set of every kind and id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ParameterSets {
+    sets: BTreeMap<(SetKind, u32), Bytes>,
+}
+
+impl ParameterSets {
+    /// Takes a set in the place of its predecessor. True where that changes something.
+    pub(crate) fn insert(&mut self, codec: CodecId, kind: SetKind, nal: &[u8]) -> bool {
+        let end = nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let nal = &nal[..end];
+        let id = match codec {
+            CodecId::H264 => h264::set_id(kind, nal),
+            CodecId::H265 => h265::set_id(kind, nal),
+            CodecId::Aac => None,
+        };
+        let Some(id) = id.filter(|_| nal.len() <= MAX_SET_BYTES) else { return false };
+        if self.sets.get(&(kind, id)).is_some_and(|known| known == nal) {
+            return false;
+        }
+        // A copy: the sets outlive the packet they came in by hours.
+        self.sets.insert((kind, id), Bytes::copy_from_slice(nal));
+        true
+    }
+
+    /// The codec private data, once a set of every kind is there.
+    pub(crate) fn private(&self, codec: CodecId) -> Option<Bytes> {
+        let [vps, sps, pps] = [SetKind::Vps, SetKind::Sps, SetKind::Pps].map(|kind| self.of(kind));
+        match codec {
+            CodecId::H264 => h264::avcc(&sps, &pps),
+            CodecId::H265 => h265::hvcc(&vps, &sps, &pps),
+            CodecId::Aac => None,
+        }
+    }
+
+    fn of(&self, kind: SetKind) -> Vec<&Bytes> {
+        self.sets.range((kind, 0)..=(kind, u32::MAX)).map(|(_, set)| set).collect()
+    }
+}
