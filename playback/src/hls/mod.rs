@@ -1,5 +1,15 @@
 //! HLS playlists (RFC 8216, with the clarifications of rfc8216bis) from index entries alone.
 
+mod media;
+mod multivariant;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use media::{MediaPlaylist, fill_holes};
+pub(crate) use multivariant::multivariant;
+pub(crate) use segment::Segment;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -59,7 +59,7 @@ impl Segment {
         let piece_us = hole_us.saturating_sub(self.duration_us) / missing.max(1);
         let before = index.saturating_mul(piece_us).saturating_add(self.duration_us);
         Self {
-            number: FragmentNumber::from_u64(self.number.to_u64().saturating_add(1)),
+            number: FragmentNumber::from_u64(self.number.to_u64().saturating_add(1).saturating_add(index)),
             sequence: self.sequence.saturating_add(1).saturating_add(index),
             init_id: None,
             duration_us: piece_us.min(LONGEST_GAP_US),
