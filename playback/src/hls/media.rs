@@ -7,16 +7,23 @@ use super::{Discontinuities, Segment, Uris};
 /// Segments rendered between two looks at whether the client still listens.
 const PIECE: usize = 512;
 
-/// Fragments that may be missing in a row (damaged files) before a live playlist starts after the hole.
-const LONGEST_HOLE: u64 = 1000;
+/// Whether a playlist will change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Segments come and go.
+    Sliding,
+    /// It was sliding, and nothing more will come.
+    Ended,
+    /// It is all there from the beginning.
+    Complete,
+}
 
 /// A media playlist, ready to be written out.
 #[derive(Debug)]
 pub(crate) struct MediaPlaylist {
     pub(crate) track: u8,
     pub(crate) segments: Vec<Segment>,
-    /// Whether nothing will be added (`EXT-X-ENDLIST`).
-    pub(crate) complete: bool,
+    pub(crate) extent: Extent,
     /// At least the rounded duration of every segment, in seconds.
     pub(crate) target_secs: u64,
     pub(crate) discontinuities: Discontinuities,
@@ -33,8 +40,11 @@ impl MediaPlaylist {
             for index in first..self.segments.len().min(first + PIECE) {
                 self.segment(&mut out, index, uris.as_ref());
             }
-            if piece + 1 == count && self.complete {
-                out.push_str("#EXT-X-ENDLIST\n");
+            if piece + 1 == count {
+                out.push_str(match self.extent {
+                    Extent::Sliding => "",
+                    Extent::Ended | Extent::Complete => "#EXT-X-ENDLIST\n",
+                });
             }
             out
         })
@@ -43,9 +53,10 @@ impl MediaPlaylist {
     fn head(&self) -> String {
         let first = self.segments.first();
         let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
-        if self.complete {
-            out.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n");
-        }
+        out.push_str(match self.extent {
+            Extent::Sliding | Extent::Ended => "",
+            Extent::Complete => "#EXT-X-PLAYLIST-TYPE:VOD\n",
+        });
         push(&mut out, format_args!("#EXT-X-TARGETDURATION:{}\n", self.target_secs));
         push(&mut out, format_args!("#EXT-X-MEDIA-SEQUENCE:{}\n", first.map_or(0, |one| one.sequence)));
         let discontinuity = first.map_or(0, |one| match self.discontinuities {
@@ -96,30 +107,17 @@ impl MediaPlaylist {
         match self.discontinuities {
             Discontinuities::Always => 1,
             Discontinuities::Never => 0,
-            Discontinuities::OnDiscontinuity if self.complete => {
-                let successor = previous.sequence.checked_add(1) == Some(segment.sequence);
-                u64::from(previous.run != segment.run || !successor)
-            }
-            Discontinuities::OnDiscontinuity => segment.discontinuity.saturating_sub(previous.discontinuity),
+            Discontinuities::OnDiscontinuity => match self.extent {
+                Extent::Sliding | Extent::Ended => {
+                    segment.discontinuity.saturating_sub(previous.discontinuity)
+                }
+                Extent::Complete => {
+                    let successor = previous.sequence.checked_add(1) == Some(segment.sequence);
+                    u64::from(previous.run != segment.run || !successor)
+                }
+            },
         }
     }
-}
-
-/// Puts gaps where fragments are missing, so that implied media sequence numbers equal the stored ones.
-pub(crate) fn fill_holes(segments: &[Segment]) -> Vec<Segment> {
-    let mut filled: Vec<Segment> = Vec::with_capacity(segments.len());
-    for segment in segments {
-        if let Some(previous) = filled.last().copied() {
-            let missing = segment.sequence.saturating_sub(previous.sequence).saturating_sub(1);
-            if missing > LONGEST_HOLE {
-                filled.clear();
-            } else {
-                filled.extend((0..missing).map(|index| previous.filler(segment, missing, index)));
-            }
-        }
-        filled.push(*segment);
-    }
-    filled
 }
 
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {

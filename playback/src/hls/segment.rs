@@ -3,7 +3,7 @@
 use base::{FragmentMeta, FragmentNumber, RunId, Timestamp, TrackMeta};
 
 use super::InitRef;
-use crate::ClockKind;
+use indexer::ClockKind;
 
 /// One line of a media playlist: a fragment as one of its tracks sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,26 +51,7 @@ impl Segment {
     pub(crate) fn rounded_secs(&self) -> u64 {
         self.duration_us.saturating_add(500_000) / 1_000_000
     }
-
-    /// A gap for `missing` fragments between two that are there, cut in equal pieces.
-    pub(crate) fn filler(&self, next: &Self, missing: u64, index: u64) -> Self {
-        let hole_ms = next.at.millis().saturating_sub(self.at.millis());
-        let hole_us = u64::try_from(hole_ms).unwrap_or(0).saturating_mul(1000);
-        let piece_us = hole_us.saturating_sub(self.duration_us) / missing.max(1);
-        let before = index.saturating_mul(piece_us).saturating_add(self.duration_us);
-        Self {
-            number: FragmentNumber::from_u64(self.number.to_u64().saturating_add(1).saturating_add(index)),
-            sequence: self.sequence.saturating_add(1).saturating_add(index),
-            init_id: None,
-            duration_us: piece_us.min(LONGEST_GAP_US),
-            at: self.at + std::time::Duration::from_micros(before),
-            ..*self
-        }
-    }
 }
-
-/// The longest fragment (20 s): a longer gap must not raise the target duration.
-const LONGEST_GAP_US: u64 = 20_000_000;
 
 /// How long after the fragment's first frame the track's own first frame comes.
 fn track_lag_ms(meta: &FragmentMeta, track: &TrackMeta) -> i64 {

@@ -5,7 +5,9 @@ use base::{ClockSource, FragmentMeta, FragmentNumber, RunId, Timestamp, TrackMet
 use proptest::prelude::*;
 
 use super::*;
-use crate::ClockKind;
+use super::holes::fill_holes;
+use super::multivariant::multivariant;
+use indexer::ClockKind;
 
 const NOON: i64 = 1_767_268_800_000;
 
@@ -89,7 +91,7 @@ fn playlist(fragments: &[FragmentMeta], complete: bool, mode: Discontinuities) -
     MediaPlaylist {
         track: 1,
         segments,
-        complete,
+        extent: if complete { Extent::Complete } else { Extent::Sliding },
         target_secs: 2,
         discontinuities: mode,
         program_date_time: true,
