@@ -38,15 +38,15 @@ impl FragmentCache {
         Self { budget, state: Mutex::default() }
     }
 
-    /// The fragment, from `read` unless it is here or being read. `bytes` is its size.
+    /// The fragment, from `read` (not polled otherwise) unless it is here or being read. `bytes` is its size.
     pub(crate) async fn get<E>(
         &self,
         key: Key,
         bytes: u64,
-        read: impl AsyncFnOnce() -> Result<Arc<StoredFragment>, E>,
+        read: impl Future<Output = Result<Arc<StoredFragment>, E>>,
     ) -> Result<Arc<StoredFragment>, E> {
         let cell = self.slot(key, bytes);
-        let found = cell.get_or_try_init(read).await.cloned();
+        let found = cell.get_or_try_init(|| read).await.cloned();
         if found.is_err() {
             self.forget(key, &cell);
         }
@@ -71,7 +71,8 @@ impl FragmentCache {
     /// Lets a failed read be tried again, unless another has replaced it by now.
     fn forget(&self, key: Key, cell: &Arc<OnceCell<Arc<StoredFragment>>>) {
         let mut state = self.state();
-        if state.slots.get(&key).is_some_and(|slot| Arc::ptr_eq(&slot.fragment, cell) && !cell.initialized()) {
+        if state.slots.get(&key).is_some_and(|slot| Arc::ptr_eq(&slot.fragment, cell) && !cell.initialized())
+        {
             state.remove(key);
         }
     }
@@ -117,7 +118,7 @@ mod tests {
         let cache = FragmentCache::new(100);
         let reads = AtomicU32::new(0);
         let view = || {
-            cache.get(key(1), 10, async || {
+            cache.get(key(1), 10, async {
                 reads.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
                 Ok::<_, ()>(empty())
@@ -132,7 +133,7 @@ mod tests {
     async fn the_budget_holds_and_the_oldest_goes() {
         let cache = FragmentCache::new(100);
         for number in [1, 2, 1, 3] {
-            cache.get(key(number), 50, async || Ok::<_, ()>(empty())).await.unwrap();
+            cache.get(key(number), 50, async { Ok::<_, ()>(empty()) }).await.unwrap();
         }
         let state = cache.state();
         assert_eq!(state.bytes, 100);
@@ -142,8 +143,8 @@ mod tests {
     #[tokio::test]
     async fn a_failed_read_is_tried_again() {
         let cache = FragmentCache::new(100);
-        assert!(cache.get(key(1), 10, async || Err(())).await.is_err());
+        assert!(cache.get(key(1), 10, async { Err(()) }).await.is_err());
         assert_eq!(cache.state().bytes, 0);
-        assert!(cache.get(key(1), 10, async || Ok::<_, ()>(empty())).await.is_ok());
+        assert!(cache.get(key(1), 10, async { Ok::<_, ()>(empty()) }).await.is_ok());
     }
 }

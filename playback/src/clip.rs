@@ -21,6 +21,9 @@ const MOST_FRAGMENTS: usize = 43_200;
 /// Different init segments of one clip (GetHLSStreamingSessionURL: 500 changes of codec private data).
 const MOST_INITS: usize = 500;
 
+/// Index entries read at a time.
+const PAGE: usize = 2000;
+
 /// Changes whenever [`ClipLayout`] lays the same fragments out in other bytes.
 const LAYOUT_VERSION: u32 = 1;
 
@@ -28,7 +31,7 @@ const LAYOUT_VERSION: u32 = 1;
 const READ_AHEAD: usize = 2;
 
 /// A clip that is laid out and not yet read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Clip {
     log: Arc<Log>,
     layout: Arc<ClipLayout>,
@@ -45,7 +48,7 @@ impl Playback {
         let (mut metas, mut places) = (Vec::new(), Vec::new());
         let mut after = None;
         loop {
-            let page = self.page(stream, window, after, MOST_FRAGMENTS + 1 - places.len()).await?;
+            let page = self.indexer.range(stream, window, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.meta.number);
             for FragmentEntry { stream, meta, pieces, .. } in page {
@@ -120,8 +123,7 @@ impl Clip {
     async fn part(self, index: usize, range: Range<u64>) -> Result<Vec<Bytes>, PlaybackError> {
         let place = &self.places[index];
         let fragment = place.fragment(&self.log).await?;
-        let pieces =
-            self.layout.fragment_bytes(index, &fragment).map_err(|source| place.broken(source))?;
+        let pieces = self.layout.fragment_bytes(index, &fragment).map_err(|source| place.broken(source))?;
         Ok(cut(pieces, self.layout.span(index).start, &range))
     }
 }

@@ -20,6 +20,7 @@ mod segments;
 
 pub use clip::Clip;
 pub use error::PlaybackError;
+pub use indexer::{ClockKind, Window};
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -38,8 +38,7 @@ impl Playback {
                 let file = place.file(&log).await?;
                 let behind_now = now.since(entry.meta.server_timestamp).as_millis();
                 let behind_now_ms = u64::try_from(behind_now).unwrap_or(u64::MAX);
-                media::mkv::delivery(&file, &entry.meta, behind_now_ms)
-                    .map_err(|source| place.broken(source))
+                media::mkv::delivery(&file, &entry.meta, behind_now_ms).map_err(|source| place.broken(source))
             }
         };
         let files = stream::iter(entries).map(deliver).buffered(READ_AHEAD);

@@ -63,8 +63,8 @@ impl Playback {
     /// The fragment, from the cache or the log.
     async fn cached(&self, entry: &FragmentEntry) -> Result<Arc<StoredFragment>, PlaybackError> {
         let key = (entry.stream, entry.meta.number);
-        let read = async || Place::of(entry).fragment(&self.log).await;
-        self.fragments.get(key, entry.meta.size_bytes, read).await
+        let place = Place::of(entry);
+        self.fragments.get(key, entry.meta.size_bytes, place.fragment(&self.log)).await
     }
 
     /// The first fragment of the run, of those still kept, that needs this init segment.

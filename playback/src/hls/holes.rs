@@ -9,7 +9,6 @@ use super::Segment;
 /// Fragments that may be missing in a row (damaged files) before a live playlist starts after the hole.
 const LONGEST_HOLE: u64 = 1000;
 
-/// Puts gaps where fragments are missing, so that implied media sequence numbers equal the stored ones.
 
 /// The longest fragment (20 s): a longer gap must not raise the target duration.
 const LONGEST_GAP_US: u64 = 20_000_000;
@@ -34,7 +33,8 @@ pub(crate) fn fill_holes(segments: &[Segment]) -> Vec<Segment> {
 /// One of `missing` gaps, of equal length, between two fragments that are there.
 fn filler(previous: &Segment, next: &Segment, missing: u64, index: u64) -> Segment {
     let apart_ms = next.at.millis().saturating_sub(previous.at.millis());
-    let hole_us = u64::try_from(apart_ms).unwrap_or(0).saturating_mul(1000).saturating_sub(previous.duration_us);
+    let hole_us =
+        u64::try_from(apart_ms).unwrap_or(0).saturating_mul(1000).saturating_sub(previous.duration_us);
     let piece_us = hole_us / missing.max(1);
     let since = Duration::from_micros(index.saturating_mul(piece_us).saturating_add(previous.duration_us));
     let step = index.saturating_add(1);

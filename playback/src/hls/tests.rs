@@ -4,9 +4,9 @@ use std::time::Duration;
 use base::{ClockSource, FragmentMeta, FragmentNumber, RunId, Timestamp, TrackMeta};
 use proptest::prelude::*;
 
-use super::*;
 use super::holes::fill_holes;
 use super::multivariant::multivariant;
+use super::*;
 use indexer::ClockKind;
 
 const NOON: i64 = 1_767_268_800_000;
