@@ -1,3 +1,25 @@
 //! Media in: protocols, the time rule, fragments, and how they reach the log.
+//!
+//! protocol → access unit → [`Recorder`] (time rule, fragmenter) → writer task → fragment log.
+//! Nothing after the protocol knows which one it was. The time rule and the fragmenter are sans-I/O:
+//! frames and times go in, closed fragments come out. One writer task per publisher numbers the
+//! fragments and appends them, so that reading goes on while the disk syncs.
+//!
+//! Invariants: one publisher per stream; fragment numbers strictly increase; within a run each
+//! track's fragments follow each other without gap or overlap; a closed fragment is never changed.
+//!
+//! Not promised: frames of a fragment that is still open when the process dies.
 
+mod error;
+mod fragmenter;
+mod health;
+mod ingest;
+mod recorder;
 pub mod rtsp;
+mod time;
+
+pub use error::IngestError;
+pub use health::{ClockHealth, Ended, STALE_AFTER, StreamHealth, StreamState, TrackHealth};
+pub use ingest::{Ingest, IngestOptions, Publisher, Resume};
+pub use recorder::{Recorder, TrackSource};
+pub use time::TimestampSource;
