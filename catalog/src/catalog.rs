@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Arn, Clock, Entropy, Limits, Page, StreamId, StreamName, Tags};
-use fragment_log::{Durable, Follower, FrameKind, LaneId, Log, Lsn};
+use fragment_log::Log;
 
-use crate::command::Command;
 use crate::credentials_file;
-use crate::mirror::{Bell, Mirror};
+use crate::lane::{Applier, load, replay};
+use crate::mirror::Mirror;
 use crate::state::{SharedState, State};
-use crate::view::View;
 use crate::writer::{Writer, WriterThread};
 use crate::{
     AccessKey, Action, Allow, CatalogError, Device, DeviceCredential, NewStream, Principal, Secret, Stream,
@@ -65,9 +64,11 @@ impl Catalog {
 
         let mut writer =
             Writer::new(Arc::clone(&log), Arc::clone(&state), clock, entropy, limits).map_err(fail)?;
-        writer.destroy_keys()?;
+        if let Err(error) = writer.destroy_keys() {
+            tracing::error!(%error, "a deleted stream's key is not destroyed yet; tried again later");
+        }
         let mirror = Mirror::start(view, Arc::clone(&state), Arc::clone(&log)).map_err(fail)?;
-        log.follow(Arc::new(Applier { state: Arc::clone(&state), bell: mirror.bell() }));
+        log.follow(Arc::new(Applier::new(Arc::clone(&state), mirror.bell())));
         Ok(Arc::new(Self {
             state,
             writer: WriterThread::start(writer).map_err(fail)?,
@@ -309,71 +310,5 @@ impl Catalog {
     /// on no disk.
     pub fn signing_secret(&self) -> &[u8; 32] {
         &self.signing_secret
-    }
-}
-
-/// The view, and the state as it knows it: as it was, or empty where it cannot be used.
-fn load(log: &Log, dir: &Path, mut state: State) -> Result<(View, State), CatalogError> {
-    let view = View::open(dir)?;
-    match view.load(log.keys()) {
-        // A view ahead of the log is of another one: of a log that was put back from a backup.
-        Some(contents) if contents.applied <= log.durable(LaneId::Control) => {
-            state.restore(contents.rows.into_iter(), contents.next_stream, contents.applied);
-            Ok((view, state))
-        }
-        Some(_) | None => {
-            drop(view);
-            Ok((View::create(dir)?, state))
-        }
-    }
-}
-
-/// Applies the commands that the state lacks.
-fn replay(log: &Log, state: &mut State) -> Result<(), CatalogError> {
-    let from = state.applied().map_or(Lsn(0), |Lsn(applied)| Lsn(applied.saturating_add(1)));
-    let mut failed = None;
-    log.replay(LaneId::Control, from, &mut |frame| {
-        if failed.is_none() {
-            match decode(&frame) {
-                Some(Ok(command)) => state.apply(frame.lsn, command),
-                Some(Err(error)) => failed = Some(error),
-                None => {}
-            }
-        }
-        Ok(())
-    })?;
-    failed.map_or(Ok(()), Err)
-}
-
-/// The command in a frame; nothing in one of another kind.
-fn decode(frame: &Durable) -> Option<Result<Command, CatalogError>> {
-    match (frame.header.kind, &frame.payload) {
-        (FrameKind::Command, Some(payload)) => Some(Command::decode(payload)),
-        (FrameKind::Command, None) => None,
-        (FrameKind::Media | FrameKind::FragmentMeta | FrameKind::Records, _) => None,
-    }
-}
-
-/// Applies what becomes durable. Holds no log, so that the log can hold it.
-struct Applier {
-    state: Arc<SharedState>,
-    bell: Bell,
-}
-
-impl Follower for Applier {
-    fn durable(&self, lane: LaneId, frames: &[Durable]) {
-        if lane != LaneId::Control {
-            return;
-        }
-        let mut state = self.state.write();
-        for frame in frames {
-            match decode(frame) {
-                Some(Ok(command)) => state.apply(frame.lsn, command),
-                Some(Err(error)) => tracing::error!(lsn = frame.lsn.0, %error, "command not applied"),
-                None => {}
-            }
-        }
-        drop(state);
-        self.bell.ring();
     }
 }

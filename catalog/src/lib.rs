@@ -20,6 +20,7 @@ mod credentials_file;
 mod device;
 mod error;
 mod glob;
+mod lane;
 mod mirror;
 mod principal;
 mod secret;
