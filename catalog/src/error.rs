@@ -78,6 +78,9 @@ pub enum CatalogError {
         /// SQLite's own words.
         source: rusqlite::Error,
     },
+    /// The view's file holds something else than was written.
+    #[error("the catalog's view {0} is damaged")]
+    DamagedView(PathBuf),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {

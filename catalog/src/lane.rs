@@ -17,8 +17,8 @@ pub(crate) fn load(log: &Log, dir: &Path, mut state: State) -> Result<(View, Sta
     let view = View::open(dir)?;
     match view.load(log.keys()) {
         // A view ahead of the log is of another one: of a log that was put back from a backup.
-        Some(contents) if contents.applied <= log.durable(LaneId::Control) => {
-            state.restore(contents.rows.into_iter(), contents.next_stream, contents.applied);
+        Some(contents) if Lsn(contents.progress.applied_lsn) <= log.durable(LaneId::Control) => {
+            state.restore(contents);
             Ok((view, state))
         }
         Some(_) | None => {

@@ -4,51 +4,79 @@
 //! row for every object, however far the disk falls behind, and the log's lane never waits for SQLite.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fragment_log::Log;
 
 use crate::CatalogError;
-use crate::state::SharedState;
-use crate::view::{Row, View};
+use crate::state::{RowKey, SharedState};
+use crate::view::{Progress, Row, View};
 
 /// How long changes gather before they are written together.
 const GATHER: Duration = Duration::from_millis(50);
 /// How long to wait after a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Wakes the thread. Ringing never waits.
-#[derive(Clone)]
-pub(crate) struct Bell(SyncSender<()>);
+/// Wakes the thread. Ringing never waits for it.
+#[derive(Clone, Default)]
+pub(crate) struct Bell(Arc<Signal>);
+
+#[derive(Default)]
+struct Signal {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Wanted {
+    write: bool,
+    close: bool,
+}
 
 impl Bell {
+    /// There is something to write.
     pub fn ring(&self) {
-        // A full channel means that the thread will look anyway, a closed one that it has ended.
-        let _ = self.0.try_send(());
+        self.wanted().write = true;
+        self.0.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.wanted().close = true;
+        self.0.changed.notify_one();
+    }
+
+    /// Waits until there is something to write, and `gather` longer for what comes with it. Returns at
+    /// once when closing, and then `true`.
+    fn wait(&self, gather: Duration) -> bool {
+        let idle = |wanted: &mut Wanted| !wanted.write && !wanted.close;
+        let rung = self.0.changed.wait_while(self.wanted(), idle).unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.changed.wait_timeout_while(rung, gather, |wanted| !wanted.close);
+        let (mut wanted, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        wanted.write = false;
+        wanted.close
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The running thread; dropping it writes what is left and waits for it.
 pub(crate) struct Mirror {
     bell: Bell,
-    closing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Mirror {
     pub fn start(view: View, state: Arc<SharedState>, log: Arc<Log>) -> io::Result<Self> {
-        let (sender, rings) = sync_channel(1);
-        let bell = Bell(sender);
-        let closing = Arc::new(AtomicBool::new(false));
-        let worker = Worker { view, state, log, rings, closing: Arc::clone(&closing) };
-        let thread = thread::Builder::new().name("catalog-view".into()).spawn(move || worker.run())?;
+        let bell = Bell::default();
         // The state may have taken commands that the view had not.
         bell.ring();
-        Ok(Self { bell, closing, thread: Some(thread) })
+        let worker = Worker { view, state, log, bell: bell.clone() };
+        let thread = thread::Builder::new().name("catalog-view".into()).spawn(move || worker.run())?;
+        Ok(Self { bell, thread: Some(thread) })
     }
 
     pub fn bell(&self) -> Bell {
@@ -58,8 +86,7 @@ impl Mirror {
 
 impl Drop for Mirror {
     fn drop(&mut self) {
-        self.closing.store(true, Ordering::SeqCst);
-        self.bell.ring();
+        self.bell.close();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -72,30 +99,20 @@ struct Worker {
     view: View,
     state: Arc<SharedState>,
     log: Arc<Log>,
-    rings: Receiver<()>,
-    closing: Arc<AtomicBool>,
+    bell: Bell,
 }
 
 impl Worker {
     fn run(mut self) {
-        let mut behind = false;
+        let mut gather = GATHER;
         loop {
-            if behind {
-                if self.rings.recv_timeout(RETRY) == Err(RecvTimeoutError::Disconnected) {
-                    return;
-                }
-            } else if self.rings.recv().is_err() {
-                return;
-            }
-            if !self.closing.load(Ordering::SeqCst) {
-                thread::sleep(GATHER);
-            }
-            let last = self.closing.load(Ordering::SeqCst);
-            behind = match self.flush() {
-                Ok(()) => false,
+            let last = self.bell.wait(gather);
+            gather = match self.flush() {
+                Ok(()) => GATHER,
                 Err(error) => {
                     tracing::warn!(%error, "catalog view not written; the log has everything");
-                    true
+                    self.bell.ring();
+                    RETRY
                 }
             };
             if last {
@@ -107,15 +124,16 @@ impl Worker {
     /// Writes what changed since the last time, with the place in the lane that it goes up to.
     fn flush(&mut self) -> Result<(), CatalogError> {
         let mut state = self.state.write();
-        let keys = state.take_dirty();
         let Some(applied) = state.applied() else { return Ok(()) };
-        let rows: Vec<_> = keys.iter().map(|key| Row { key: key.clone(), content: state.row(key) }).collect();
-        let next_stream = state.next_stream();
+        let keys = state.take_dirty();
+        let row = |key: &RowKey| Row { key: key.clone(), content: state.row(key) };
+        let rows: Vec<_> = keys.iter().map(row).collect();
+        let progress = Progress { applied_lsn: applied.0, next_stream: state.next_stream() };
         drop(state);
         if rows.is_empty() {
             return Ok(());
         }
-        let written = self.view.write(self.log.keys(), &rows, next_stream, applied);
+        let written = self.view.write(self.log.keys(), &rows, &progress);
         if written.is_err() {
             self.state.write().return_dirty(keys);
         }

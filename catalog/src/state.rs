@@ -9,6 +9,7 @@ use fragment_log::Lsn;
 use crate::command::Command;
 use crate::secret::sha256;
 use crate::stream::StreamRecord;
+use crate::view::Contents;
 use crate::{AccessKey, Device, Stream};
 
 /// One row of the view: one object.
@@ -120,12 +121,13 @@ impl State {
     }
 
     /// Takes what the view holds, before any command is applied.
-    pub fn restore(&mut self, rows: impl Iterator<Item = Command>, next_stream: StreamId, applied: Lsn) {
-        rows.for_each(|row| drop(self.put(row)));
-        self.next_stream = self.next_stream.max(next_stream);
-        self.applied = Some(applied);
+    pub fn restore(&mut self, view: Contents) {
+        view.rows.into_iter().for_each(|row| drop(self.put(row)));
+        self.next_stream = self.next_stream.max(view.progress.next_stream);
+        self.applied = Some(Lsn(view.progress.applied_lsn));
     }
 
+    /// Answers with the rows that are different now.
     fn put(&mut self, command: Command) -> Vec<RowKey> {
         match command {
             Command::PutStream(record) => vec![self.put_stream(record)],

@@ -2,21 +2,26 @@
 //! lane. It may be deleted at any time; the log has everything.
 //!
 //! ```text
-//! DATA/index/catalog.sqlite     user_version = 1
-//!   meta  (name, value)         applied_lsn, next_stream
-//!   row   (kind, id, sealed)    kind: stream | deleted_stream | access_key | device
+//! DATA/index/catalog.sqlite      user_version = 1
+//!   row  (kind, id, sealed)
+//!     progress                   one row, its id empty: Extent as JSON
+//!     stream, deleted_stream     id: the stream's number
+//!     access_key                 id: the key's id
+//!     device                     id: the username
 //! ```
 //!
-//! `sealed` is a [`Command`] that makes the object, sealed under the installation's keys with kind and
-//! id bound in, so that neither a label nor a secret stands in the file, and no row passes for another.
+//! But for `progress`, a row holds a [`Command`] that makes the object. All are sealed under the
+//! installation's keys with kind and id bound in, so that neither a label nor a secret stands in the
+//! file, no row passes for another, and damage is found out: SQLite has no checksums of its own.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use base::StreamId;
-use fragment_log::{Keyring, Lsn};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use fragment_log::Keyring;
+use rusqlite::{Connection, Transaction, params};
+use serde::{Deserialize, Serialize};
 
 use crate::CatalogError;
 use crate::command::Command;
@@ -25,17 +30,39 @@ use crate::state::RowKey;
 /// The layout above. A file with another is rebuilt.
 const LAYOUT: i64 = 1;
 const FILE: &str = "catalog.sqlite";
+const CREATE: &str = "
+    CREATE TABLE row (kind TEXT, id TEXT, sealed BLOB NOT NULL, PRIMARY KEY (kind, id))
+    STRICT, WITHOUT ROWID";
+/// The kind of the row that says how far the view goes.
+const PROGRESS: &str = "progress";
 
 pub(crate) struct View {
     path: PathBuf,
     connection: Connection,
 }
 
+/// How far a view goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// The last command of the control lane that is in it.
+    pub applied_lsn: u64,
+    /// The id for the next stream.
+    pub next_stream: StreamId,
+}
+
+/// What the `progress` row holds.
+#[derive(Serialize, Deserialize)]
+struct Extent {
+    #[serde(flatten)]
+    progress: Progress,
+    /// How many other rows there are, so that lost ones are missed.
+    rows: u64,
+}
+
 /// All that a view holds.
 pub(crate) struct Contents {
     pub rows: Vec<Command>,
-    pub next_stream: StreamId,
-    pub applied: Lsn,
+    pub progress: Progress,
 }
 
 /// One change to the view.
@@ -52,12 +79,11 @@ impl View {
         fs::create_dir_all(dir).map_err(|source| CatalogError::Io { path: dir.into(), source })?;
         let path = dir.join(FILE);
         match Self::connect(&path) {
-            Ok(view) => Ok(view),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "catalog view cannot be used, made anew");
-                Self::create(dir)
-            }
+            Ok(Some(view)) => return Ok(view),
+            Ok(None) => tracing::warn!(path = %path.display(), "catalog view has another layout, made anew"),
+            Err(error) => tracing::warn!(%error, "catalog view cannot be opened, made anew"),
         }
+        Self::create(dir)
     }
 
     /// An empty view in `dir`, in place of one that may be there.
@@ -71,26 +97,28 @@ impl View {
                 Err(source) => return Err(CatalogError::Io { path: file, source }),
             }
         }
-        Self::connect(&path).map_err(|source| CatalogError::View { path, source })
+        Self::connect(&path)?.ok_or(CatalogError::DamagedView(path))
     }
 
-    fn connect(path: &Path) -> rusqlite::Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        // What a power cut takes from the view comes back from the log.
-        connection.pragma_update(None, "synchronous", "normal")?;
-        let layout: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if layout == 0 {
-            connection.execute_batch(
-                "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-                 CREATE TABLE row (kind TEXT, id TEXT, sealed BLOB NOT NULL, PRIMARY KEY (kind, id))
-                    STRICT, WITHOUT ROWID;",
-            )?;
-            connection.pragma_update(None, "user_version", LAYOUT)?;
-        } else if layout != LAYOUT {
-            return Err(rusqlite::Error::InvalidQuery);
+    /// `None` for a file of another layout.
+    fn connect(path: &Path) -> Result<Option<Self>, CatalogError> {
+        let open = || -> rusqlite::Result<_> {
+            let connection = Connection::open(path)?;
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            // What a power cut takes from the view comes back from the log.
+            connection.pragma_update(None, "synchronous", "normal")?;
+            let layout: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if layout == 0 {
+                connection.execute_batch(CREATE)?;
+                connection.pragma_update(None, "user_version", LAYOUT)?;
+            }
+            Ok((connection, layout))
+        };
+        match open() {
+            Ok((connection, 0 | LAYOUT)) => Ok(Some(Self { path: path.into(), connection })),
+            Ok(_) => Ok(None),
+            Err(source) => Err(CatalogError::View { path: path.into(), source }),
         }
-        Ok(Self { path: path.into(), connection })
     }
 
     /// Reads everything. `None` for a new view, and for one that is damaged: then it must be made
@@ -107,55 +135,52 @@ impl View {
     }
 
     fn read(&self, keys: &Keyring) -> Result<Option<Contents>, CatalogError> {
-        let verdict: String =
-            self.sql(self.connection.pragma_query_value(None, "quick_check", |row| row.get(0)))?;
-        if verdict != "ok" {
-            return Err(self.error(rusqlite::Error::InvalidQuery));
+        let check = self.connection.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0));
+        if self.sql(check)? != "ok" {
+            return Err(self.damaged());
         }
-        let Some(applied) = self.number("applied_lsn")? else { return Ok(None) };
-        let Some(next_stream) = self.number("next_stream")? else { return Ok(None) };
+        let mut extent: Option<Extent> = None;
+        let mut rows = Vec::new();
         let mut statement = self.sql(self.connection.prepare("SELECT kind, id, sealed FROM row"))?;
         let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let mut rows = Vec::new();
         for found in self.sql(statement.query_map([], columns))? {
             let (kind, id, sealed): (String, String, Vec<u8>) = self.sql(found)?;
-            let plain = keys.open_blob(&context(&kind, &id), &sealed);
-            rows.push(Command::decode(&plain.ok_or_else(|| self.error(rusqlite::Error::InvalidQuery))?)?);
+            let plain = keys.open_blob(&context(&kind, &id), &sealed).ok_or_else(|| self.damaged())?;
+            if kind == PROGRESS {
+                extent = Some(serde_json::from_slice(&plain).map_err(CatalogError::Command)?);
+            } else {
+                rows.push(Command::decode(&plain)?);
+            }
         }
-        Ok(Some(Contents { rows, next_stream: StreamId(next_stream), applied: Lsn(applied) }))
-    }
-
-    fn number(&self, name: &str) -> Result<Option<u64>, CatalogError> {
-        let query = "SELECT value FROM meta WHERE name = ?1";
-        let value: Option<i64> =
-            self.sql(self.connection.query_row(query, [name], |row| row.get(0)).optional())?;
-        Ok(value.and_then(|value| u64::try_from(value).ok()))
+        match extent {
+            Some(extent) if extent.rows == rows.len() as u64 => {
+                Ok(Some(Contents { rows, progress: extent.progress }))
+            }
+            None if rows.is_empty() => Ok(None),
+            Some(_) | None => Err(self.damaged()),
+        }
     }
 
     /// Writes the rows and how far they take the view, all or nothing.
-    pub fn write(
-        &mut self,
-        keys: &Keyring,
-        rows: &[Row],
-        next_stream: StreamId,
-        applied: Lsn,
-    ) -> Result<(), CatalogError> {
+    pub fn write(&mut self, keys: &Keyring, rows: &[Row], progress: &Progress) -> Result<(), CatalogError> {
         let sealed: Vec<_> = rows.iter().map(|row| SealedRow::seal(row, keys)).collect();
         let written = self.connection.transaction().and_then(|transaction| {
             sealed.iter().try_for_each(|row| row.write(&transaction))?;
-            set_number(&transaction, "next_stream", next_stream.0)?;
-            set_number(&transaction, "applied_lsn", applied.0)?;
+            let count = "SELECT count(*) FROM row WHERE kind <> ?1";
+            let rows = transaction.query_row(count, [PROGRESS], |row| row.get::<_, i64>(0))?;
+            let extent = Extent { progress: progress.clone(), rows: rows.unsigned_abs() };
+            SealedRow::seal_extent(&extent, keys).write(&transaction)?;
             transaction.commit()
         });
         self.sql(written)
     }
 
-    fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T, CatalogError> {
-        result.map_err(|source| self.error(source))
+    fn damaged(&self) -> CatalogError {
+        CatalogError::DamagedView(self.path.clone())
     }
 
-    fn error(&self, source: rusqlite::Error) -> CatalogError {
-        CatalogError::View { path: self.path.clone(), source }
+    fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T, CatalogError> {
+        result.map_err(|source| CatalogError::View { path: self.path.clone(), source })
     }
 }
 
@@ -178,6 +203,12 @@ impl SealedRow {
         Self { kind, id, sealed }
     }
 
+    fn seal_extent(extent: &Extent, keys: &Keyring) -> Self {
+        let plain = serde_json::to_vec(extent).expect("two numbers and a count have a JSON form");
+        let sealed = keys.seal_blob(&context(PROGRESS, ""), &plain);
+        Self { kind: PROGRESS, id: String::new(), sealed: Some(sealed) }
+    }
+
     fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         let (kind, id) = (self.kind, &self.id);
         match &self.sealed {
@@ -189,12 +220,6 @@ impl SealedRow {
         };
         Ok(())
     }
-}
-
-fn set_number(transaction: &Transaction<'_>, name: &str, value: u64) -> rusqlite::Result<()> {
-    let value = i64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(1, i64::MAX))?;
-    let query = "INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)";
-    transaction.execute(query, params![name, value]).map(drop)
 }
 
 /// What a row's seal is bound to. No kind has a colon.

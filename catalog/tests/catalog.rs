@@ -22,7 +22,8 @@ fn tags(pairs: &[(&str, &str)]) -> Tags {
 
 #[tokio::test]
 async fn a_stream_from_creation_to_deletion() {
-    let running = Installation::new().start();
+    let installation = Installation::new();
+    let running = installation.start();
     let catalog = &running.catalog;
     let made = catalog.create_stream(NewStream::new(name("door"), HOUR)).await.unwrap();
     assert_eq!(catalog.stream(&made.name), Some(Arc::clone(&made)));
@@ -76,7 +77,8 @@ async fn limits_hold() {
 
 #[tokio::test]
 async fn lists_pages_and_labels() {
-    let running = Installation::new().start();
+    let installation = Installation::new();
+    let running = installation.start();
     let catalog = &running.catalog;
     for text in ["Zoo", "cam-1", "cam-10", "cam-2", "door"] {
         catalog.create_stream(NewStream::new(name(text), HOUR)).await.unwrap();
@@ -108,7 +110,8 @@ async fn lists_pages_and_labels() {
 
 #[tokio::test]
 async fn credentials_are_found_until_they_are_revoked() {
-    let running = Installation::new().start();
+    let installation = Installation::new();
+    let running = installation.start();
     let catalog = &running.catalog;
     let chosen = Some(("AKIDEXAMPLE".to_owned(), Secret::new("chosen-by-someone")));
     let key = catalog.create_access_key(chosen.clone()).await.unwrap();
@@ -165,7 +168,8 @@ async fn the_root_key_is_in_its_file() {
 
 #[tokio::test]
 async fn a_first_push_makes_the_stream_where_that_is_allowed() {
-    let running = Installation::new().start();
+    let installation = Installation::new();
+    let running = installation.start();
     let catalog = &running.catalog;
     let device = |allow| {
         let catalog = Arc::clone(catalog);
@@ -192,7 +196,8 @@ async fn a_first_push_makes_the_stream_where_that_is_allowed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_who_want_a_name_one_gets_it() {
-    let running = Installation::new().start();
+    let installation = Installation::new();
+    let running = installation.start();
     for round in 0..5 {
         let wanted = name(&format!("cam-{round}"));
         let attempts: Vec<_> = (0..16)
@@ -222,7 +227,8 @@ async fn of_many_who_want_a_name_one_gets_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn readers_see_whole_changes_while_others_write() {
-    let running = Installation::new().start();
+    let installation = Installation::new();
+    let running = installation.start();
     let catalog = &running.catalog;
     let stream = catalog.create_stream(NewStream::new(name("cam"), HOUR)).await.unwrap();
     let writers: Vec<_> = (0..4)
@@ -281,7 +287,7 @@ async fn nothing_secret_is_in_a_file() {
     running.stop();
     let view = rusqlite::Connection::open(installation.view()).unwrap();
     let rows: u32 = view.query_row("SELECT count(*) FROM row", [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, 5, "a stream, three access keys, a device");
+    assert_eq!(rows, 6, "progress, a stream, three access keys, a device");
     drop(view);
     search();
 }

@@ -6,12 +6,14 @@ mod harness;
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use base::Tags;
 use catalog::{Allow, CatalogError, NewStream, StreamGlob, StreamUpdate};
 use fragment_log::{LaneId, RetentionClass};
-use harness::{Answers, Installation, append_raw, media_entry, name};
+use harness::{Answers, Installation, append_raw, files, media_entry, name};
+use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -112,13 +114,38 @@ async fn of_another_log() {
 }
 
 #[tokio::test]
+async fn with_rows_missing() {
+    let (installation, before) = filled().await;
+    for kind in ["stream", "device", "progress"] {
+        let view = rusqlite::Connection::open(installation.view()).unwrap();
+        assert!(view.execute("DELETE FROM row WHERE kind = ?1", [kind]).unwrap() > 0);
+        drop(view);
+        assert_same_after_restart(&installation, &before);
+    }
+}
+
+#[tokio::test]
 async fn ahead_of_the_log() {
     let (installation, before) = filled().await;
-    let view = rusqlite::Connection::open(installation.view()).unwrap();
-    view.execute("UPDATE meta SET value = value + 1000 WHERE name = 'applied_lsn'", []).unwrap();
-    view.execute("DELETE FROM row WHERE kind = 'stream'", []).unwrap();
-    drop(view);
+    let backup = TempDir::new().unwrap();
+    copy_folder(&installation.data(), backup.path());
+    let running = installation.start();
+    let stream = running.catalog.stream(&name("cam-01")).unwrap();
+    running.catalog.set_labels(stream.id, Tags::new()).await.unwrap();
+    running.stop();
+    let newer = fs::read(installation.view()).unwrap();
+    fs::remove_dir_all(installation.data()).unwrap();
+    copy_folder(backup.path(), &installation.data());
+    fs::write(installation.view(), newer).unwrap();
     assert_same_after_restart(&installation, &before);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for file in files(from) {
+        let copy = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(file, copy).unwrap();
+    }
 }
 
 #[tokio::test]
