@@ -1,23 +1,23 @@
 //! What can go wrong in the log.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::{StreamId, Timestamp};
 
+use crate::format::FormatError;
 use crate::{LaneId, Location};
 
 /// Why the log could not do what was asked. Cheap to clone: everyone who waited for a failed batch
 /// gets the same one.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LogError {
-    /// The disk is full. Nothing of the append was kept; the lane takes appends again as soon as
-    /// there is space.
-    #[error("the disk is full: nothing more can be kept in lane {lane} until space is freed")]
+    /// The disk is full. Nothing of what was asked was kept; it works again as soon as there is space.
+    #[error("the disk is full: cannot write {} until space is freed", .file.display())]
     Full {
-        /// The lane that was to be appended to.
-        lane: LaneId,
+        /// What was to be written.
+        file: PathBuf,
     },
     /// The master key is missing, malformed or not the one that the key table was wrapped with.
     #[error("master key: {0}")]
@@ -59,13 +59,18 @@ pub enum LogError {
         why: String,
     },
     /// One append is larger than the log takes.
-    #[error("an append of {bytes} bytes is larger than {limit}: cut it")]
+    #[error("an append of {size} {unit} is larger than {limit}: cut it")]
     TooLarge {
-        /// Its sealed size.
-        bytes: u64,
+        /// Its size.
+        size: usize,
+        /// What is counted.
+        unit: &'static str,
         /// The largest size taken.
-        limit: u64,
+        limit: usize,
     },
+    /// The log holds data, but the table of the keys that sealed it is missing.
+    #[error("{} is missing while the log holds data: restore it from a backup", .0.display())]
+    NoKeyTable(PathBuf),
     /// The segment was removed, or never was.
     #[error("segment {} of lane {} is gone: its data has expired", .0.segment, .0.lane)]
     Gone(Location),
@@ -98,6 +103,20 @@ fn about(stream: Option<StreamId>, time: Option<Timestamp>) -> String {
 impl LogError {
     /// For `map_err` on a file operation.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { doing, path: path.to_owned(), source: Arc::new(source) }
+        move |source| match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { file: path.to_owned() },
+            _ => Self::Io { doing, path: path.to_owned(), source: Arc::new(source) },
+        }
+    }
+
+    /// For `map_err` on a stored form: what was read at `offset` of `file` is not what it should be.
+    pub(crate) fn corrupt(file: &Path, offset: u64) -> impl FnOnce(FormatError) -> Self {
+        move |FormatError(what)| Self::Corrupt {
+            file: file.to_owned(),
+            offset,
+            stream: None,
+            time: None,
+            what,
+        }
     }
 }

@@ -2,26 +2,56 @@
 
 use base::{FragmentNumber, StreamId};
 
+use crate::hls::InitRef;
+
 /// Why something cannot be played.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaybackError {
     /// The window holds no fragment.
-    #[error("stream {0} has no fragment in this window: ask the timeline for what is there")]
-    NoFragments(StreamId),
-    /// The fragment is not there, or no longer.
-    #[error("stream {stream} has no fragment {number}, or keeps it no longer")]
-    NotFound {
-        /// The stream asked.
-        stream: StreamId,
-        /// The fragment asked for.
-        number: FragmentNumber,
+    #[error("no fragment starts in this window: ask the timeline for what is there")]
+    NoFragments,
+    /// The window holds more fragments than one clip takes.
+    #[error("more than {limit} fragments start in this window: ask for a shorter one")]
+    TooLong {
+        /// Fragments that one clip takes.
+        limit: usize,
     },
-    /// The fragment has no such track.
-    #[error("stream {stream} has no track {track} there")]
-    NoTrack {
-        /// The stream asked.
+    /// The window holds more changes of codec than one clip takes.
+    #[error("the codecs change more than {limit} times in this window: ask for a shorter one")]
+    TooManyInits {
+        /// Different init segments that one clip takes.
+        limit: usize,
+    },
+    /// The fragment is not there, or no longer.
+    #[error("there is no fragment {0}, or it is kept no longer")]
+    NoFragment(FragmentNumber),
+    /// No fragment that is still kept uses this init segment.
+    #[error("there is no init segment {0}, or what used it is kept no longer: reload the playlist")]
+    NoInit(InitRef),
+    /// The track does not exist there.
+    #[error("there is no track {0} here: the multivariant playlist names those that are")]
+    NoTrack(u8),
+    /// The index could not answer.
+    #[error(transparent)]
+    Index(#[from] indexer::IndexError),
+    /// The log could not be read.
+    #[error("fragment {number} of stream {stream}: {source}")]
+    Log {
+        /// The stream.
         stream: StreamId,
-        /// The Matroska track number asked for.
-        track: u8,
+        /// The fragment.
+        number: FragmentNumber,
+        /// The log's own reason.
+        source: fragment_log::LogError,
+    },
+    /// What the log gave is not the fragment that the index describes.
+    #[error("fragment {number} of stream {stream}: {source}; run `millrace verify`")]
+    Media {
+        /// The stream.
+        stream: StreamId,
+        /// The fragment.
+        number: FragmentNumber,
+        /// What is wrong with it.
+        source: media::MediaError,
     },
 }

@@ -140,3 +140,46 @@ impl FrameHeader {
         Ok(parsed)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn any_header(max_payload: u32) -> impl Strategy<Value = FrameHeader> {
+        let ids = (0u8..4, any::<u8>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
+        let times = (any::<u64>(), 0..1i64 << 45, 0..1i64 << 45);
+        (ids, times, any::<[u8; 16]>(), any::<u64>(), 0..=max_payload).prop_map(
+            |((kind, flags, key_epoch, stream, shard, count), times, writer, counter, payload_bytes)| {
+                FrameHeader {
+                    kind: FrameKind::from_code(kind).expect("there are four kinds"),
+                    flags,
+                    key_epoch,
+                    stream: StreamId(stream),
+                    shard,
+                    count,
+                    first_sequence: times.0,
+                    server_time: Timestamp::from_millis(times.1),
+                    producer_time: Timestamp::from_millis(times.2),
+                    writer: WriterId(writer),
+                    counter,
+                    payload_bytes,
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn headers_round_trip(header in any_header(u32::MAX)) {
+            prop_assert_eq!(FrameHeader::parse(&header.to_bytes()), Ok(header));
+        }
+
+        #[test]
+        fn a_flipped_bit_is_no_header(header in any_header(u32::MAX), bit in 0..FRAME_HEADER_BYTES * 8) {
+            let mut bytes = header.to_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(FrameHeader::parse(&bytes).is_err());
+        }
+    }
+}

@@ -3,11 +3,21 @@
 //! `docs/fragment-log-format.md` draws every byte. All numbers are little-endian. Decoding takes
 //! hostile bytes: it refuses, it never panics.
 
+mod batch;
+mod footer;
 mod frame;
 mod location;
+mod segment;
+mod superblock;
 
+pub(crate) use batch::check_frame;
+pub use batch::{BLOCK, Batch, BatchHead, FrameSlot, MAX_BATCH_FRAMES};
+pub use footer::{Footer, FooterRow};
+pub(crate) use footer::{TRAILER_BYTES, footer_range};
 pub use frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, TAG_BYTES, WriterId};
 pub use location::{Location, Lsn};
+pub use segment::{SegmentHeader, SegmentUuid};
+pub use superblock::Superblock;
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,8 +2,10 @@
 
 mod disk;
 
-use std::io::{IoSlice, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::path::Path;
+
+use crate::LogError;
 
 pub use disk::DiskIo;
 
@@ -47,4 +49,34 @@ pub trait File: Send + Sync {
     fn truncate(&self, len: u64) -> Result<()>;
     /// Makes the contents durable.
     fn sync(&self) -> Result<()>;
+}
+
+/// Reads a whole small file; `None` where there is none.
+pub(crate) fn read_small(io: &dyn Io, path: &Path) -> std::result::Result<Option<Vec<u8>>, LogError> {
+    let read = || {
+        let file = io.open_read(path)?;
+        let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
+        let len = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(len);
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if Error::kind(&error) == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::io("read", path)(error)),
+    }
+}
+
+/// Gives `path` the contents `bytes`, durably: after a crash it has the old contents or the new.
+pub(crate) fn replace(io: &dyn Io, path: &Path, bytes: &[u8]) -> std::result::Result<(), LogError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let partial = path.with_added_extension("tmp");
+    let write = || {
+        let file = io.create(&partial)?;
+        file.write_at(&[IoSlice::new(bytes)], 0)?;
+        file.sync()?;
+        io.rename(&partial, path)?;
+        io.sync_dir(dir)
+    };
+    write().map_err(LogError::io("write", path))
 }

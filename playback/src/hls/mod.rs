@@ -1,19 +1,37 @@
 //! HLS playlists (RFC 8216, with the clarifications of rfc8216bis) from index entries alone.
 
+mod holes;
+mod media;
+mod multivariant;
+mod segment;
+mod selection;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use media::{Extent, MediaPlaylist};
+pub(crate) use segment::Segment;
+pub(crate) use selection::TargetDurations;
+
 use std::fmt;
 use std::str::FromStr;
 
 use base::{FragmentNumber, RunId, Timestamp};
 
-use crate::Window;
+use indexer::Window;
+
+/// The most fragments that a playlist which is still changing lists, and which every reload repeats
+/// (MaxMediaPlaylistFragmentResults of GetHLSStreamingSessionURL).
+pub const MOST_CHANGING: usize = 5000;
+
+/// The most fragments that a complete playlist lists: a day of one-second ones.
+pub const MOST_COMPLETE: usize = 86_400;
 
 /// What a viewer wants to see, and how the playlist says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// Which fragments.
     pub mode: Mode,
-    /// At most this many fragments in a media playlist, 1 to 5,000 for what is live; a closed window takes
-    /// 86,400 (a day of one-second fragments).
+    /// Fragments in a media playlist: up to [`MOST_CHANGING`], for [`Mode::OnDemand`] up to [`MOST_COMPLETE`].
     pub max_fragments: usize,
     /// Where `EXT-X-DISCONTINUITY` stands.
     pub discontinuities: Discontinuities,

@@ -1,0 +1,148 @@
+use base::{SystemEntropy, Timestamp};
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::Entry;
+use crate::format::{FRAME_HEADER_BYTES, FrameKind};
+use crate::io::DiskIo;
+
+const CAMERA: StreamId = StreamId(7);
+
+fn keyring(dir: &Path, master: u8, writer: u8) -> Result<Keyring, LogError> {
+    let fresh = !dir.join("table.0").exists() && !dir.join("table.1").exists();
+    let master = MasterKey::from_base64(&master_text(master)).expect("it is base64 of 32 bytes");
+    Keyring::open(Arc::new(DiskIo), dir, master, Arc::new(SystemEntropy), WriterId([writer; 16]), fresh)
+}
+
+fn master_text(byte: u8) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode([byte; 32])
+}
+
+fn entry(stream: StreamId, payload: &[u8]) -> Entry {
+    Entry {
+        kind: FrameKind::Media,
+        stream,
+        shard: 0,
+        first_sequence: 1,
+        count: 1,
+        server_time: Timestamp::default(),
+        producer_time: Timestamp::default(),
+        flags: 0,
+        payload: vec![Bytes::copy_from_slice(payload)],
+    }
+}
+
+#[test]
+fn keys_survive_and_a_wrong_master_key_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = keyring(dir.path(), 1, 1).unwrap();
+    keys.create_stream_key(CAMERA).unwrap();
+    let (secret, blob) = (keys.derive(b"tags"), keys.seal_blob(b"row 1", b"porch"));
+    drop(keys);
+
+    let wrong = keyring(dir.path(), 2, 2).err().expect("another master key opens nothing");
+    assert!(matches!(wrong, LogError::MasterKey(_)));
+    assert!(wrong.to_string().contains("master key"), "{wrong}");
+
+    let keys = keyring(dir.path(), 1, 2).unwrap();
+    assert!(keys.has_stream_key(CAMERA));
+    assert_eq!(keys.derive(b"tags"), secret);
+    assert_ne!(keys.derive(b"labels"), secret);
+    assert_eq!(keys.open_blob(b"row 1", &blob).as_deref(), Some(&b"porch"[..]));
+    assert_eq!(keys.open_blob(b"row 2", &blob), None);
+}
+
+#[test]
+fn either_copy_of_the_table_is_enough_and_repairs_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    keyring(dir.path(), 1, 1).unwrap().create_stream_key(CAMERA).unwrap();
+    for name in ["table.0", "table.1"] {
+        let path = dir.path().join(name);
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+        assert!(keyring(dir.path(), 1, 1).unwrap().has_stream_key(CAMERA));
+        assert_eq!(std::fs::read(&path).unwrap(), good);
+    }
+}
+
+#[test]
+fn no_table_where_there_must_be_one_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let master = MasterKey::from_base64(&master_text(1)).unwrap();
+    let opened = Keyring::open(
+        Arc::new(DiskIo),
+        dir.path(),
+        master,
+        Arc::new(SystemEntropy),
+        WriterId([1; 16]),
+        false,
+    );
+    assert!(matches!(opened.err(), Some(LogError::NoKeyTable(_))));
+}
+
+#[test]
+fn a_destroyed_key_opens_nothing_and_is_in_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = Arc::new(keyring(dir.path(), 1, 1).unwrap());
+    keys.create_stream_key(CAMERA).unwrap();
+    let mut sealed = Seal::new(Arc::clone(&keys)).seal(entry(CAMERA, b"secret")).unwrap();
+    keys.destroy_stream_key(CAMERA).unwrap();
+    keys.destroy_stream_key(INSTALLATION).unwrap();
+    assert!(matches!(keys.open_frame(&sealed.header, &mut sealed.bytes), Err(OpenError::NoKey)));
+    assert!(matches!(
+        Seal::new(Arc::clone(&keys)).seal(entry(CAMERA, b"more")),
+        Err(LogError::NoKey(CAMERA))
+    ));
+    let keys = keyring(dir.path(), 1, 2).unwrap();
+    assert!(!keys.has_stream_key(CAMERA) && keys.has_stream_key(INSTALLATION));
+}
+
+#[test]
+fn nonces_differ_and_equal_payloads_look_different() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = Arc::new(keyring(dir.path(), 1, 1).unwrap());
+    keys.create_stream_key(CAMERA).unwrap();
+    let seal = Seal::new(keys);
+    let (first, second) =
+        (seal.seal(entry(CAMERA, &[0; 64])).unwrap(), seal.seal(entry(CAMERA, &[0; 64])).unwrap());
+    assert_ne!(first.header.counter, second.header.counter);
+    assert_ne!(first.bytes[FRAME_HEADER_BYTES..], second.bytes[FRAME_HEADER_BYTES..]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_another_start_sealed_opens_and_no_flip_does(
+        payload in prop::collection::vec(any::<u8>(), 0..2000),
+        bit: prop::sample::Index,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Arc::new(keyring(dir.path(), 1, 1).unwrap());
+        keys.create_stream_key(CAMERA).unwrap();
+        let sealed = Seal::new(keys).seal(entry(CAMERA, &payload)).unwrap();
+        let later = keyring(dir.path(), 1, 2).unwrap();
+        let mut frame = sealed.bytes.clone();
+        later.open_frame(&sealed.header, &mut frame).unwrap();
+        prop_assert_eq!(&frame[..payload.len()], &payload);
+
+        let mut frame = sealed.bytes.clone();
+        let bit = bit.index((frame.len() - FRAME_HEADER_BYTES) * 8);
+        frame[FRAME_HEADER_BYTES + bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(matches!(later.open_frame(&sealed.header, &mut frame), Err(OpenError::Broken)));
+    }
+
+    #[test]
+    fn blobs_round_trip_and_any_bytes_are_opened_or_refused(
+        plain in prop::collection::vec(any::<u8>(), 0..100),
+        noise in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = keyring(dir.path(), 1, 1).unwrap();
+        let sealed = keys.seal_blob(b"context", &plain);
+        prop_assert_eq!(keys.open_blob(b"context", &sealed), Some(plain));
+        prop_assert_eq!(keys.open_blob(b"context", &noise), None);
+    }
+}
