@@ -1,6 +1,7 @@
 //! The parameter sets of a video stream as they come and change.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 
@@ -27,8 +28,9 @@ pub(crate) struct ParameterSets {
 }
 
 impl ParameterSets {
-    /// Takes a set in the place of its predecessor. True where that changes something.
-    pub(crate) fn insert(&mut self, codec: CodecId, kind: SetKind, nal: &[u8]) -> bool {
+    /// Takes a set in the place of its predecessor and, where that changes something, gives it back
+    /// without the zeros that some senders append.
+    pub(crate) fn insert(&mut self, codec: CodecId, kind: SetKind, nal: &[u8]) -> Option<&Bytes> {
         let end = nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let nal = &nal[..end];
         let id = match codec {
@@ -36,13 +38,12 @@ impl ParameterSets {
             CodecId::H265 => h265::set_id(kind, nal),
             CodecId::Aac => None,
         };
-        let Some(id) = id.filter(|_| nal.len() <= MAX_SET_BYTES) else { return false };
-        if self.sets.get(&(kind, id)).is_some_and(|known| known == nal) {
-            return false;
-        }
+        let id = id.filter(|_| nal.len() <= MAX_SET_BYTES)?;
         // A copy: the sets outlive the packet they came in by hours.
-        self.sets.insert((kind, id), Bytes::copy_from_slice(nal));
-        true
+        match self.sets.entry((kind, id)) {
+            Entry::Occupied(known) if known.get() == nal => None,
+            entry => Some(entry.insert_entry(Bytes::copy_from_slice(nal)).into_mut()),
+        }
     }
 
     /// The codec private data, once a set of every kind is there.

@@ -1,103 +1,27 @@
 //! RTP in: packets, reordering, sender reports, and access units out of payloads
-//! (RFC 3550, 3640, 6184, 7798).
+//! (RFC 3550, 3640, 6184, 6416, 7798). One file per payload format.
+
+mod aac;
+mod format;
+mod h264;
+mod h265;
+mod latm;
+mod packet;
+mod picture;
+mod reorder;
+mod rtcp;
 
 use std::sync::Arc;
 
 use base::Limits;
 use bytes::Bytes;
 
-use crate::{MediaError, Track};
+pub use format::Format;
+pub use packet::Packet;
+pub use reorder::{ReorderBuffer, Sequenced};
+pub use rtcp::{SenderReport, sender_report};
 
-/// One RTP packet (RFC 3550 §5.1), header extension and padding removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packet {
-    /// Payload type, 0 to 127.
-    pub payload_type: u8,
-    /// The marker bit; for video the last packet of a picture, with exceptions.
-    pub marker: bool,
-    /// Sequence number, wrapping.
-    pub sequence: u16,
-    /// Timestamp in ticks of the format's clock, wrapping.
-    pub timestamp: u32,
-    /// Synchronization source.
-    pub ssrc: u32,
-    /// The payload, a slice of the packet.
-    pub payload: Bytes,
-}
-
-impl Packet {
-    /// Reads a packet.
-    pub fn parse(packet: Bytes) -> Result<Self, MediaError> {
-        let _ = packet;
-        todo!("land the public face")
-    }
-}
-
-/// An RTCP sender report's pair of clocks (RFC 3550 §6.4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SenderReport {
-    /// Synchronization source that reports.
-    pub ssrc: u32,
-    /// NTP timestamp: seconds since 1900 in the upper 32 bits, fraction in the lower.
-    pub ntp: u64,
-    /// The RTP timestamp of the same moment.
-    pub rtp_timestamp: u32,
-}
-
-/// The first sender report in a compound RTCP packet.
-pub fn sender_report(rtcp: &[u8]) -> Option<SenderReport> {
-    let _ = rtcp;
-    todo!("land the public face")
-}
-
-/// A packet in its place, and what is missing before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sequenced {
-    /// The packet.
-    pub packet: Packet,
-    /// Packets that were sent between the previous one and this one and will not come.
-    pub lost: u16,
-}
-
-/// Puts the packets of one source in order by sequence number, waiting for late ones within bounds.
-#[derive(Debug)]
-pub struct ReorderBuffer {
-    capacity: usize,
-}
-
-impl ReorderBuffer {
-    /// Holds at most `capacity` packets back behind a gap: 64 suits UDP; 0 suits TCP, where nothing
-    /// overtakes.
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity }
-    }
-
-    /// Takes a packet and appends those whose turn it is. Duplicates and packets that come after
-    /// they were given up are dropped.
-    pub fn push(&mut self, packet: Packet, out: &mut Vec<Sequenced>) {
-        let _ = (self.capacity, packet, out);
-        todo!("land the public face")
-    }
-
-    /// Appends everything still held, at the end of the source.
-    pub fn finish(&mut self, out: &mut Vec<Sequenced>) {
-        let _ = out;
-        todo!("land the public face")
-    }
-}
-
-/// How a payload type is packed: an SDP media section's `rtpmap` and `fmtp` attributes (RFC 8866).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Format {
-    /// Encoding name: `H264`, `H265`, `MPEG4-GENERIC`; case does not matter.
-    pub encoding: String,
-    /// Ticks per second of the RTP timestamps.
-    pub clock_rate: u32,
-    /// Audio channels; 0 where not given.
-    pub channels: u8,
-    /// The format parameters, `name=value; name=value`, without the payload type.
-    pub fmtp: String,
-}
+use crate::{CodecId, MediaError, Track};
 
 /// One access unit as RTP carried it.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,33 +41,113 @@ pub struct AccessUnit {
 /// Makes access units from the payloads of one track.
 #[derive(Debug)]
 pub struct Depayloader {
-    track: Option<Arc<Track>>,
+    payload: Payload,
+}
+
+#[derive(Debug)]
+enum Payload {
+    H264(picture::Pictures),
+    H265(picture::Pictures),
+    Aac(aac::Aac),
+    Latm(latm::Latm),
 }
 
 impl Depayloader {
     /// For track `number` in the given format. [`MediaError::Unsupported`] names a codec or packing
     /// that is not spoken.
     pub fn new(number: u8, format: &Format, limits: &Limits) -> Result<Self, MediaError> {
-        let _ = (number, format, limits);
-        todo!("land the public face")
+        if format.clock_rate == 0 {
+            return Err(MediaError::Malformed {
+                what: "format (RFC 8866 §6.6)",
+                why: "a clock rate of zero",
+            });
+        }
+        let payload = match format.encoding.to_ascii_uppercase().as_str() {
+            "H264" => {
+                Payload::H264(pictures(number, CodecId::H264, format, limits, &["sprop-parameter-sets"]))
+            }
+            "H265" if format.number("sprop-max-don-diff").unwrap_or(0) == 0 => {
+                let sets = ["sprop-vps", "sprop-sps", "sprop-pps"];
+                Payload::H265(pictures(number, CodecId::H265, format, limits, &sets))
+            }
+            "H265" => {
+                return Err(MediaError::Unsupported { what: "interleaved H265 (sprop-max-don-diff)".into() });
+            }
+            "MPEG4-GENERIC" => Payload::Aac(aac::Aac::new(number, format, limits)?),
+            "MP4A-LATM" => Payload::Latm(latm::Latm::new(number, format, limits)?),
+            _ => {
+                let name: String = format.encoding.chars().take(40).collect();
+                return Err(MediaError::Unsupported { what: format!("the codec {name:?}") });
+            }
+        };
+        Ok(Self { payload })
     }
 
     /// Takes the next packet in sequence, before which `lost` packets are missing, and appends the
     /// access units it completes. Units before the first parameter sets are dropped. After an error
-    /// the next packets may be pushed as usual: the unit in hand is dropped.
+    /// the next packets may be pushed as usual.
     pub fn push(&mut self, packet: &Packet, lost: u16, out: &mut Vec<AccessUnit>) -> Result<(), MediaError> {
-        let _ = (packet, lost, out);
-        todo!("land the public face")
+        let (pictures, push): (_, fn(&mut _, &_) -> _) = match &mut self.payload {
+            Payload::H264(pictures) => (pictures, h264::push),
+            Payload::H265(pictures) => (pictures, h265::push),
+            Payload::Aac(aac) => return aac.push(packet, lost, out),
+            Payload::Latm(latm) => return latm.push(packet, lost, out),
+        };
+        if pictures.begin(packet.timestamp, lost, out) {
+            let pushed = push(pictures, packet);
+            pictures.end(packet.marker, pushed.is_err(), out);
+            return pushed;
+        }
+        Ok(())
     }
 
     /// Appends the unit in hand, at the end of the source.
     pub fn finish(&mut self, out: &mut Vec<AccessUnit>) {
-        let _ = out;
-        todo!("land the public face")
+        match &mut self.payload {
+            Payload::H264(pictures) | Payload::H265(pictures) => pictures.finish(out),
+            Payload::Aac(_) | Payload::Latm(_) => {} // an unfinished frame of audio is of no use
+        }
     }
 
     /// The track, once its parameter sets are known.
     pub fn track(&self) -> Option<&Arc<Track>> {
-        self.track.as_ref()
+        match &self.payload {
+            Payload::H264(pictures) | Payload::H265(pictures) => pictures.track(),
+            Payload::Aac(aac) => Some(aac.track()),
+            Payload::Latm(latm) => Some(latm.track()),
+        }
     }
 }
+
+/// A picture collector that knows the parameter sets of the format's `sprop` parameters.
+fn pictures(
+    number: u8,
+    codec: CodecId,
+    format: &Format,
+    limits: &Limits,
+    sets: &[&str],
+) -> picture::Pictures {
+    let mut pictures = picture::Pictures::new(number, codec, format.clock_rate, limits.frame_bytes);
+    for nal in sets.iter().flat_map(|name| format.nal_units(name)) {
+        pictures.out_of_band(&nal);
+    }
+    pictures
+}
+
+/// The NAL units of an aggregate, each behind its length in 16 bits; `None` for one that is cut off.
+fn nal_units(mut aggregate: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    std::iter::from_fn(move || {
+        if aggregate.is_empty() {
+            return None;
+        }
+        let nal = aggregate
+            .split_first_chunk()
+            .and_then(|(length, rest)| rest.split_at_checked(usize::from(u16::from_be_bytes(*length))));
+        let (nal, rest) = nal.map_or((None, &[][..]), |(nal, rest)| (Some(nal), rest));
+        aggregate = rest;
+        Some(nal)
+    })
+}
+
+#[cfg(test)]
+mod tests;
