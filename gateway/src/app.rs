@@ -1,8 +1,17 @@
 //! What every handler shares.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use base::{Clock, Entropy, Limits};
+use catalog::Catalog;
+use fragment_log::Log;
+use indexer::Indexer;
+use playback::Playback;
+
+use crate::metrics::Metrics;
+use crate::seal::Sealer;
 
 /// The running installation: one per process, shared by all handlers as `State<Arc<App>>`.
 pub struct App {
@@ -12,8 +21,26 @@ pub struct App {
     pub entropy: Arc<dyn Entropy>,
     /// What a client may use.
     pub limits: Limits,
+    /// The account in ARNs.
+    pub account: String,
+    /// The region in ARNs.
+    pub region: String,
     /// What the listeners are called from outside.
     pub urls: BaseUrls,
+    /// The truth.
+    pub log: Arc<Log>,
+    /// What exists and who may.
+    pub catalog: Arc<Catalog>,
+    /// Which fragments.
+    pub indexer: Arc<Indexer>,
+    /// Fragments out.
+    pub playback: Arc<Playback>,
+    /// Values that clients carry and cannot forge.
+    pub sealer: Sealer,
+    /// The gateway's own counters.
+    pub metrics: Metrics,
+    /// Whether the server accepts work: false while it starts and drains.
+    pub ready: AtomicBool,
 }
 
 /// The base URLs that answers carry, without a trailing slash. Never taken from a Host header.
@@ -23,6 +50,10 @@ pub struct BaseUrls {
     pub http: String,
     /// `https://host.example:4568`
     pub https: String,
+    /// `rtsp://host.example:8554`
+    pub rtsp: String,
+    /// `rtsps://host.example:8322`
+    pub rtsps: String,
 }
 
 impl BaseUrls {
@@ -36,7 +67,7 @@ impl BaseUrls {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// The other end.
-    pub peer: std::net::SocketAddr,
+    pub peer: SocketAddr,
     /// Whether it came over TLS.
     pub tls: bool,
 }

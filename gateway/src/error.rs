@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
 
-/// An answer that is an error: `{"error": code, "message": text}` with its HTTP status.
+/// An answer that is an error: `{"error": {"code", "message"}}` with its HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {
@@ -70,7 +70,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Json(json!({ "error": self.code, "message": self.message }));
+        let body = Json(json!({ "error": { "code": self.code, "message": self.message } }));
         (self.status, body).into_response()
     }
 }

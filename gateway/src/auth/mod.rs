@@ -1,67 +1,71 @@
-//! Who is calling: request signatures, bearer tokens, console sessions.
+//! Who is calling: request signatures, device tokens, console sessions.
+//!
+//! [`layer`] looks at every request that needs a caller and leaves the outcome in its extensions; a
+//! handler takes it by naming [`Principal`], or `Option<Principal>` to let those through who show no
+//! credentials at all (a signed URL, the sign-in page). Wrong credentials are refused either way.
+
+mod error;
+mod layer;
+pub mod session;
+pub mod sigv4;
+
+use std::ops::Deref;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use axum::response::{IntoResponse, Response};
 use base::StreamName;
-use http::StatusCode;
+use catalog::Action;
 use http::request::Parts;
 
 use crate::error::ApiError;
 
-/// A caller who proved who they are. Handlers take it as an argument; `Option<Principal>` lets those
-/// through who show no credentials at all (wrong ones are refused either way).
-#[derive(Clone, Debug)]
-pub struct Principal {}
+pub use error::AuthError;
+pub use layer::{authenticate, verified_body};
 
-/// What a caller wants to do with a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Right {
-    /// Send media into it.
-    Publish,
-    /// Read its media and what is known about it.
-    Play,
-    /// Make, change and delete it.
-    Manage,
-}
+/// A caller who proved who they are, and by what.
+#[derive(Clone, Debug)]
+pub struct Principal(pub catalog::Principal);
 
 impl Principal {
-    /// Whether the caller may do this to this stream.
-    pub fn may(&self, _right: Right, _stream: &StreamName) -> bool {
-        todo!("ask the catalog's credential")
-    }
-
-    /// Refuses, in the words of the native API, what [`Self::may`] does not allow.
-    pub fn require(&self, right: Right, stream: &StreamName) -> Result<(), ApiError> {
-        if self.may(right, stream) {
+    /// Refuses, in the words of the native API, what the credentials do not allow.
+    pub fn require(&self, action: Action, stream: &StreamName) -> Result<(), ApiError> {
+        if self.may(action, stream) {
             return Ok(());
         }
-        Err(ApiError::forbidden(format!("these credentials do not allow {right:?} on stream {stream}")))
+        let name = self.name();
+        let what = verb(action);
+        Err(ApiError::forbidden(format!("{name} may not {what} stream {stream}: ask for other credentials")))
     }
 
-    /// Whether the caller may do everything: make credentials, see the metrics.
-    pub fn is_administrator(&self) -> bool {
-        todo!("ask the catalog's credential")
-    }
-}
-
-/// Why a request's credentials were not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// None were shown.
-    #[error("Missing Authentication Token")]
-    Missing,
-}
-
-impl IntoResponse for AuthError {
-    fn into_response(self) -> Response {
-        let code = match self {
-            Self::Missing => "MissingAuthenticationTokenException",
-        };
-        ApiError { status: StatusCode::FORBIDDEN, code, message: self.to_string() }.into_response()
+    /// Refuses devices: credentials, metrics and the like are for holders of an access key.
+    pub fn require_administrator(&self) -> Result<(), ApiError> {
+        match &self.0 {
+            catalog::Principal::AccessKey(_) => Ok(()),
+            catalog::Principal::Device(device) => Err(ApiError::forbidden(format!(
+                "{} is a device credential; this needs an access key",
+                device.username
+            ))),
+        }
     }
 }
 
-/// What the authentication layer leaves in a request's extensions.
+fn verb(action: Action) -> &'static str {
+    match action {
+        Action::Publish => "publish to",
+        Action::Play => "play",
+        Action::Create => "create",
+        Action::Manage => "manage",
+    }
+}
+
+impl Deref for Principal {
+    type Target = catalog::Principal;
+
+    fn deref(&self) -> &catalog::Principal {
+        &self.0
+    }
+}
+
+/// What [`authenticate`] leaves in a request's extensions.
 type Outcome = Result<Principal, AuthError>;
 
 impl<S: Sync> FromRequestParts<S> for Principal {
@@ -79,6 +83,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
         match parts.extensions.get::<Outcome>().cloned() {
             Some(Ok(principal)) => Ok(Some(principal)),
             None | Some(Err(AuthError::Missing)) => Ok(None),
+            Some(Err(refused)) => Err(refused),
         }
     }
 }

@@ -1,0 +1,304 @@
+//! Constraints of an operation's input, stated once: checking and describing are the same code.
+//!
+//! An operation's `check` names every member with what is demanded of it. Over a request it collects
+//! what is violated, in AWS's words and order; over an empty input it describes the members, which the
+//! comparison with the AWS service models reads.
+
+use std::fmt::Write as _;
+
+use base::Tags;
+use serde::Serialize;
+
+use super::values::{Choice, Closed, Epoch};
+
+/// A pattern of the AWS model: its text there, and what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct Pattern {
+    /// The regular expression, as the model writes it.
+    pub text: &'static str,
+    /// Whether a value matches.
+    pub matches: fn(&str) -> bool,
+}
+
+/// What the AWS model says about one member.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Member {
+    /// Its path: `HLSFragmentSelector.TimestampRange.StartTimestamp`.
+    pub name: String,
+    /// `string`, `integer`, `timestamp`, `list`, `map`, `structure`.
+    pub kind: &'static str,
+    /// Whether a request without it (within its parent, if that is there) is refused.
+    pub required: bool,
+    /// Smallest length or value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<i64>,
+    /// Greatest length or value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+    /// Regular expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<&'static str>,
+    /// The values there are.
+    #[serde(rename = "enum", skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<&'static str>>,
+}
+
+/// Collects violations and, on the way, describes the members.
+#[derive(Default)]
+pub struct Check {
+    violations: Vec<String>,
+    members: Vec<Member>,
+    prefix: String,
+    /// Within a structure that is not there, nothing can be violated.
+    describing: bool,
+}
+
+impl Check {
+    /// AWS's message, if anything is violated.
+    pub fn message(&self) -> Option<String> {
+        let count = self.violations.len();
+        let errors = if count == 1 { "error" } else { "errors" };
+        (count > 0).then(|| format!("{count} validation {errors} detected: {}", self.violations.join("; ")))
+    }
+
+    /// The members, in the order they were named.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// A text member.
+    pub fn text<'a>(&'a mut self, name: &str, value: Option<&'a str>) -> Rule<'a, str> {
+        self.rule(name, "string", value)
+    }
+
+    /// A whole number.
+    pub fn number<'a>(&'a mut self, name: &str, value: Option<&'a i64>) -> Rule<'a, i64> {
+        self.rule(name, "integer", value)
+    }
+
+    /// A time.
+    pub fn time<'a>(&'a mut self, name: &str, value: Option<&'a Epoch>) -> Rule<'a, Epoch> {
+        self.rule(name, "timestamp", value)
+    }
+
+    /// Tags as a map; keys and values are checked as the model demands.
+    pub fn tags<'a>(&'a mut self, name: &str, value: Option<&'a Tags>) -> Rule<'a, Tags> {
+        self.rule(name, "map", value)
+    }
+
+    /// A list of texts.
+    pub fn list<'a>(&'a mut self, name: &str, value: Option<&'a Vec<String>>) -> Rule<'a, Vec<String>> {
+        self.rule(name, "list", value)
+    }
+
+    /// One of a closed set of words.
+    pub fn choice<E: Closed>(&mut self, name: &str, value: Option<&Choice<E>>) -> Rule<'_, str> {
+        let values: Vec<&'static str> = E::VALUES.iter().map(|(word, _)| *word).collect();
+        let unknown = match value {
+            Some(Choice::Unknown(text)) => Some(text.clone()),
+            Some(Choice::Known(_)) | None => None,
+        };
+        let missing = value.is_none();
+        let mut rule = self.rule::<str>(name, "string", None);
+        rule.missing = missing;
+        if let Some(text) = unknown {
+            let set = values.join(", ");
+            rule.violated(&quoted(&text), &format!("Member must satisfy enum value set: [{set}]"));
+        }
+        rule.member().values = Some(values);
+        rule
+    }
+
+    /// A structure, whose members `inner` checks.
+    pub fn structure<T: Default>(
+        &mut self,
+        name: &str,
+        value: Option<&T>,
+        required: bool,
+        inner: impl FnOnce(&T, &mut Self),
+    ) {
+        let rule = self.rule(name, "structure", value);
+        if required {
+            rule.required();
+        }
+        let outer = (self.prefix.clone(), self.describing);
+        let _ = write!(self.prefix, "{name}.");
+        self.describing |= value.is_none();
+        inner(value.unwrap_or(&T::default()), self);
+        (self.prefix, self.describing) = outer;
+    }
+
+    fn rule<'a, T: ?Sized>(
+        &'a mut self,
+        name: &str,
+        kind: &'static str,
+        value: Option<&'a T>,
+    ) -> Rule<'a, T> {
+        let name = format!("{}{name}", self.prefix);
+        let (required, min, max, pattern, values) = (false, None, None, None, None);
+        self.members.push(Member { name, kind, required, min, max, pattern, values });
+        Rule { missing: value.is_none(), check: self, value }
+    }
+}
+
+/// What is demanded of one member.
+pub struct Rule<'a, T: ?Sized> {
+    check: &'a mut Check,
+    value: Option<&'a T>,
+    missing: bool,
+}
+
+impl<T: ?Sized> Rule<'_, T> {
+    /// It must be there.
+    pub fn required(mut self) -> Self {
+        self.member().required = true;
+        if self.missing {
+            self.violated("null", "Member must not be null");
+        }
+        self
+    }
+
+    fn member(&mut self) -> &mut Member {
+        self.check.members.last_mut().expect("a rule exists only after its member was pushed")
+    }
+
+    fn violated(&mut self, value: &str, constraint: &str) {
+        if self.check.describing {
+            return;
+        }
+        let path: Vec<String> = self.member().name.split('.').map(lower_first).collect();
+        let path = path.join(".");
+        self.check
+            .violations
+            .push(format!("Value {value} at '{path}' failed to satisfy constraint: {constraint}"));
+    }
+
+    fn bounds(&mut self, size: Option<i64>, shown: &str, min: i64, max: Option<i64>, what: &str) {
+        self.member().min = Some(min);
+        self.member().max = max;
+        if let Some(size) = size {
+            if size < min {
+                self.violated(shown, &format!("Member must have {what} greater than or equal to {min}"));
+            } else if let Some(max) = max.filter(|max| size > *max) {
+                self.violated(shown, &format!("Member must have {what} less than or equal to {max}"));
+            }
+        }
+    }
+}
+
+impl Rule<'_, str> {
+    /// Characters, from and to, both allowed.
+    pub fn length(mut self, min: i64, max: i64) -> Self {
+        let size = self.value.map(|text| count(text.chars().count()));
+        let shown = self.value.map(quoted).unwrap_or_default();
+        self.bounds(size, &shown, min, Some(max), "length");
+        self
+    }
+
+    /// The pattern it must match as a whole.
+    pub fn pattern(mut self, pattern: Pattern) -> Self {
+        self.member().pattern = Some(pattern.text);
+        if let Some(text) = self.value.filter(|text| !(pattern.matches)(text)) {
+            let constraint = format!("Member must satisfy regular expression pattern: {}", pattern.text);
+            self.violated(&quoted(text), &constraint);
+        }
+        self
+    }
+}
+
+impl Rule<'_, i64> {
+    /// Values, from and to, both allowed.
+    pub fn range(mut self, min: i64, max: Option<i64>) -> Self {
+        let shown = self.value.map(ToString::to_string).unwrap_or_default();
+        self.bounds(self.value.copied(), &quoted(&shown), min, max, "value");
+        self
+    }
+}
+
+impl Rule<'_, Vec<String>> {
+    /// How many there may be, and what each must be.
+    pub fn of(mut self, min: i64, max: i64, length: (usize, usize), pattern: Pattern) -> Self {
+        let shown = self.value.map(|list| format!("'[{} entries]'", list.len())).unwrap_or_default();
+        self.bounds(self.value.map(|list| count(list.len())), &shown, min, Some(max), "length");
+        for text in self.value.into_iter().flatten() {
+            self.entry(text, length, pattern);
+        }
+        self
+    }
+}
+
+impl Rule<'_, Tags> {
+    /// How many there may be; names and values as TagStream takes them.
+    pub fn count(mut self, min: i64, max: i64) -> Self {
+        let shown = self.value.map(|tags| format!("'[{} tags]'", tags.len())).unwrap_or_default();
+        self.bounds(self.value.map(|tags| count(tags.len())), &shown, min, Some(max), "length");
+        for (name, value) in self.value.into_iter().flatten() {
+            self.entry(name, (1, 128), super::patterns::TAG_NAME);
+            self.entry(value, (0, 256), super::patterns::TAG_VALUE);
+        }
+        self
+    }
+}
+
+impl<T: ?Sized> Rule<'_, T> {
+    fn entry(&mut self, text: &str, (min, max): (usize, usize), pattern: Pattern) {
+        let size = text.chars().count();
+        if !(min..=max).contains(&size) || !(pattern.matches)(text) {
+            let constraint = format!(
+                "Member must satisfy constraint: [Member must have length less than or equal to {max}, Member \
+                 must have length greater than or equal to {min}, Member must satisfy regular expression \
+                 pattern: {}]",
+                pattern.text
+            );
+            self.violated(&quoted(text), &constraint);
+        }
+    }
+}
+
+fn count(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// At most 300 characters: what a client sent must not blow up an answer.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.chars().take(300).collect::<String>())
+}
+
+fn lower_first(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::patterns::STREAM_NAME;
+
+    #[test]
+    fn violations_are_collected_in_order_and_in_aws_words() {
+        let mut check = Check::default();
+        check.text("StreamName", Some("")).required().length(1, 256).pattern(STREAM_NAME);
+        check.number("MaxResults", Some(&0)).range(1, Some(10));
+        check.text("StreamARN", None).required();
+        assert_eq!(
+            check.message().unwrap(),
+            "4 validation errors detected: Value '' at 'streamName' failed to satisfy constraint: Member must \
+             have length greater than or equal to 1; Value '' at 'streamName' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+; Value '0' at 'maxResults' failed \
+             to satisfy constraint: Member must have value greater than or equal to 1; Value null at \
+             'streamARN' failed to satisfy constraint: Member must not be null"
+        );
+    }
+
+    #[test]
+    fn an_absent_structure_is_described_and_not_violated() {
+        let mut check = Check::default();
+        check.structure("Outer", None::<&u8>, false, |_, check| {
+            check.number("Inner", None).required();
+        });
+        assert_eq!(check.message(), None);
+        let names: Vec<&str> = check.members().iter().map(|member| member.name.as_str()).collect();
+        assert_eq!(names, ["Outer", "Outer.Inner"]);
+        assert!(check.members()[1].required);
+    }
+}

@@ -1,0 +1,192 @@
+//! AWS operations: the shape of one, and how a request becomes a call.
+//!
+//! An operation is one file and one line in its service's list ([`crate::video::OPERATIONS`]). The
+//! list is the only one: paths, metrics, `docs/api-coverage.md` and the comparison with the AWS
+//! service models all come from it.
+
+pub mod check;
+#[cfg(test)]
+mod model;
+pub mod patterns;
+pub mod values;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use base::Entropy;
+use bytes::Bytes;
+use catalog::{Action, Stream};
+use futures::future::BoxFuture;
+use http::{HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::app::{App, Arrival};
+use crate::auth::{Principal, verified_body};
+use crate::exception::{Code, Exception};
+use check::Check;
+
+/// One operation of an AWS API.
+pub trait Operation: 'static {
+    /// As the AWS model names it.
+    const NAME: &'static str;
+    /// Its path; the method is POST.
+    const PATH: &'static str;
+    /// The exceptions of the AWS model.
+    const ERRORS: &'static [Code];
+    /// The request's members. Unknown ones are ignored, as AWS does.
+    type Input: DeserializeOwned + Default + Send;
+    /// The answer.
+    type Output: IntoResponse;
+
+    /// Names every member and what is demanded of it.
+    fn check(input: &Self::Input, check: &mut Check);
+
+    /// Does it. `input` passed the check.
+    fn call(
+        context: Context,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<Self::Output, Exception>> + Send;
+
+    /// An answer with every member filled: what the comparison with the AWS model reads.
+    #[cfg(test)]
+    fn sample() -> serde_json::Value;
+}
+
+/// What a call knows besides its input.
+pub struct Context {
+    /// The installation.
+    pub app: Arc<App>,
+    /// The caller.
+    pub principal: Principal,
+    /// How the request came in.
+    pub arrival: Arrival,
+}
+
+impl Context {
+    /// Refuses what the caller may not do to a stream.
+    pub fn authorize(&self, action: Action, stream: &Stream) -> Result<(), Exception> {
+        if self.principal.may(action, &stream.name) {
+            return Ok(());
+        }
+        let name = self.principal.name();
+        let text = format!("{name} is not authorized to do this to {}", stream.arn);
+        Err(Exception::new(Code::NotAuthorized, text))
+    }
+}
+
+type Run = fn(Context, Bytes) -> BoxFuture<'static, Result<Response, Exception>>;
+
+/// An operation in a service's list.
+pub struct Entry {
+    /// As the AWS model names it.
+    pub name: &'static str,
+    /// The service's name in botocore: `kinesisvideo`, `kinesis-video-archived-media`.
+    pub service: &'static str,
+    path: &'static str,
+    errors: &'static [Code],
+    run: Run,
+    #[cfg(test)]
+    describe: fn() -> model::Description,
+}
+
+impl Entry {
+    /// The operation `O` of a service.
+    pub const fn of<O: Operation>(service: &'static str) -> Self {
+        Self {
+            name: O::NAME,
+            service,
+            path: O::PATH,
+            errors: O::ERRORS,
+            run: |context, body| Box::pin(run::<O>(context, body)),
+            #[cfg(test)]
+            describe: model::describe::<O>,
+        }
+    }
+}
+
+/// The paths of a list of operations.
+pub fn routes(entries: &'static [Entry]) -> Router<Arc<App>> {
+    entries.iter().fold(Router::new(), |router, entry| {
+        let handler = move |State(app): State<Arc<App>>,
+                            Extension(arrival): Extension<Arrival>,
+                            request: Request| async move {
+            let (parts, body) = request.into_parts();
+            let response = serve(entry, Arc::clone(&app), arrival, &parts, body).await;
+            app.metrics.operation(entry.name, response.status());
+            response
+        };
+        router.route(entry.path, post(handler))
+    })
+}
+
+async fn serve(
+    entry: &Entry,
+    app: Arc<App>,
+    arrival: Arrival,
+    parts: &http::request::Parts,
+    body: Body,
+) -> Response {
+    let id = request_id(&*app.entropy);
+    let mut response = match verified_body(&app, parts, body).await {
+        Err(refused) => refused.into_response(),
+        Ok((principal, body)) => {
+            let called = (entry.run)(Context { app, principal, arrival }, body).await;
+            called.unwrap_or_else(|exception| {
+                debug_assert!(
+                    exception.code.is_common() || entry.errors.contains(&exception.code),
+                    "{} has no {exception}",
+                    entry.name
+                );
+                exception.into_response()
+            })
+        }
+    };
+    for name in ["x-amzn-requestid", "x-amz-requestid"] {
+        response.headers_mut().insert(name, id.clone());
+    }
+    response
+}
+
+async fn run<O: Operation>(context: Context, body: Bytes) -> Result<Response, Exception> {
+    let input: O::Input = if body.iter().all(u8::is_ascii_whitespace) {
+        O::Input::default()
+    } else {
+        serde_json::from_slice(&body)
+            .map_err(|error| Exception::new(Code::Serialization, error.to_string()))?
+    };
+    let mut check = Check::default();
+    O::check(&input, &mut check);
+    if let Some(message) = check.message() {
+        return Err(Exception::invalid(message));
+    }
+    O::call(context, input).await.map(IntoResponse::into_response)
+}
+
+/// A random UUID (RFC 9562 version 4), as AWS names requests.
+fn request_id(entropy: &dyn Entropy) -> HeaderValue {
+    let mut bytes = entropy.bytes::<16>();
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let number = u128::from_be_bytes(bytes);
+    let hex = format!("{number:032x}");
+    let text = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+    HeaderValue::from_str(&text).expect("hex digits and dashes are ASCII")
+}
+
+/// What an operation that is not served answers, as AWS answers an unknown one.
+pub fn unknown_operation() -> Response {
+    let body =
+        r#"{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}"#;
+    let mut response = (StatusCode::NOT_FOUND, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    for name in ["x-amzn-errortype", "x-amz-errortype"] {
+        headers.insert(name, HeaderValue::from_static(Code::UnknownOperation.name()));
+    }
+    response
+}

@@ -1,0 +1,171 @@
+//! The operation list as a document for people and as one for machines.
+//!
+//! `docs/api-coverage.md` says what is served and what is not. `docs/api-model.json` describes every
+//! served operation as the AWS model would; the whole-system tests compare it with botocore's. Both
+//! are written by the tests below when `MILLRACE_BLESS=1`, and a stale one fails them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::check::{Check, Member};
+use super::{Entry, Operation};
+use crate::exception::Code;
+use crate::video::OPERATIONS;
+
+/// An operation as the AWS model would describe it.
+#[derive(Serialize)]
+pub struct Description {
+    method: &'static str,
+    path: &'static str,
+    errors: BTreeMap<&'static str, u16>,
+    input: Vec<Member>,
+    /// Member paths of the output; `[]` stands for the entries of a list.
+    output: Vec<String>,
+    #[serde(skip)]
+    reads: fn(Value) -> bool,
+}
+
+/// What `Entry::of` keeps for an operation.
+pub fn describe<O: Operation>() -> Description {
+    let mut check = Check::default();
+    O::check(&O::Input::default(), &mut check);
+    let mut output = Vec::new();
+    member_paths("", &O::sample(), &mut output);
+    Description {
+        method: "POST",
+        path: O::PATH,
+        errors: O::ERRORS.iter().map(|code| (code.name(), code.status().as_u16())).collect(),
+        input: check.members().to_vec(),
+        output,
+        reads: |value| serde_json::from_value::<O::Input>(value).is_ok(),
+    }
+}
+
+/// Maps of tags have no members of their own: a sample's map is empty.
+fn member_paths(prefix: &str, value: &Value, paths: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                paths.push(path.clone());
+                member_paths(&path, value, paths);
+            }
+        }
+        Value::Array(entries) => {
+            entries.iter().for_each(|entry| member_paths(&format!("{prefix}[]"), entry, paths));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Operations of these services that are not served, by botocore's service name.
+const NOT_SERVED: &[(&str, &[&str])] = &[
+    (
+        "kinesisvideo",
+        &[
+            "CreateSignalingChannel",
+            "DeleteEdgeConfiguration",
+            "DeleteSignalingChannel",
+            "DescribeEdgeConfiguration",
+            "DescribeImageGenerationConfiguration",
+            "DescribeMappedResourceConfiguration",
+            "DescribeMediaStorageConfiguration",
+            "DescribeNotificationConfiguration",
+            "DescribeSignalingChannel",
+            "DescribeStreamStorageConfiguration",
+            "GetSignalingChannelEndpoint",
+            "ListEdgeAgentConfigurations",
+            "ListSignalingChannels",
+            "ListTagsForResource",
+            "StartEdgeConfigurationUpdate",
+            "TagResource",
+            "UntagResource",
+            "UpdateImageGenerationConfiguration",
+            "UpdateMediaStorageConfiguration",
+            "UpdateNotificationConfiguration",
+            "UpdateSignalingChannel",
+            "UpdateStreamStorageConfiguration",
+        ],
+    ),
+    ("kinesis-video-archived-media", &["GetClip", "GetDASHStreamingSessionURL", "GetImages"]),
+    ("kinesis-video-media", &["GetMedia", "PutMedia"]),
+    ("kinesis-video-signaling", &["GetIceServerConfig", "SendAlexaOfferToMaster"]),
+    ("kinesis-video-webrtc-storage", &["JoinStorageSession", "JoinStorageSessionAsViewer"]),
+];
+
+fn coverage() -> String {
+    let mut text = "# AWS operations\n\nMade from the list of operations in `gateway/src/video/mod.rs`. An \
+                    operation that is not served answers\nas AWS answers an unknown one: \
+                    `UnknownOperationException`, HTTP 404.\n"
+        .to_owned();
+    for (service, absent) in NOT_SERVED {
+        let _ = writeln!(text, "\n## {service}\n\n| operation | served |\n|---|---|");
+        let mut rows: BTreeMap<&str, &str> = absent.iter().map(|name| (*name, "no")).collect();
+        for entry in OPERATIONS.iter().filter(|entry| entry.service == *service) {
+            assert!(rows.insert(entry.name, "yes").is_none(), "{} is served and is not", entry.name);
+        }
+        rows.iter().for_each(|(name, served)| {
+            let _ = writeln!(text, "| {name} | {served} |");
+        });
+    }
+    text
+}
+
+fn model() -> String {
+    let mut services: BTreeMap<&str, BTreeMap<&str, Description>> = BTreeMap::new();
+    for Entry { name, service, describe, .. } in OPERATIONS {
+        services.entry(service).or_default().insert(name, describe());
+    }
+    serde_json::to_string_pretty(&services).unwrap() + "\n"
+}
+
+/// Compares a document with what it should be, or writes it.
+fn agrees(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    if std::env::var_os("MILLRACE_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == text, "docs/{name} is stale: MILLRACE_BLESS=1 cargo test -p gateway writes it");
+}
+
+#[test]
+fn the_documents_are_those_of_the_list() {
+    agrees("api-coverage.md", &coverage());
+    agrees("api-model.json", &model());
+}
+
+/// A member that is described but spelled otherwise in the input would be ignored: one of a wrong kind
+/// shows that it is read.
+#[test]
+fn every_described_member_is_read() {
+    for entry in OPERATIONS {
+        let described = (entry.describe)();
+        for member in &described.input {
+            let wrong = match member.kind {
+                "string" | "integer" | "timestamp" => json!({ "not": "this" }),
+                "list" | "map" | "structure" => json!(7),
+                other => panic!("{other} is no kind"),
+            };
+            let nested = member.name.rsplit('.').fold(wrong, |inner, name| json!({ name: inner }));
+            assert!(!(described.reads)(nested), "{} does not read {}", entry.name, member.name);
+        }
+    }
+}
+
+#[test]
+fn every_operation_is_in_the_list_once() {
+    let mut names: Vec<&str> = OPERATIONS.iter().map(|entry| entry.name).collect();
+    let mut paths: Vec<&str> = OPERATIONS.iter().map(|entry| entry.path).collect();
+    for list in [&mut names, &mut paths] {
+        let count = list.len();
+        list.sort_unstable();
+        list.dedup();
+        assert_eq!(list.len(), count);
+    }
+    assert!(OPERATIONS.iter().all(|entry| !entry.errors.contains(&Code::UnknownOperation)));
+}

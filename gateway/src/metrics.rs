@@ -1,0 +1,145 @@
+//! `/metrics`, in the text format of Prometheus.
+//!
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fragment_log::LaneMetrics;
+use http::StatusCode;
+
+use crate::app::App;
+use crate::video::OPERATIONS;
+
+/// Counters of the gateway itself.
+#[derive(Debug)]
+pub struct Metrics {
+    /// One for each served AWS operation, in the order of the list.
+    operations: Vec<Answers>,
+    /// Connections that are open, by listener.
+    pub connections: Connections,
+}
+
+/// Answers of an operation, by whose doing they are.
+#[derive(Debug, Default)]
+struct Answers {
+    good: AtomicU64,
+    client_error: AtomicU64,
+    server_error: AtomicU64,
+}
+
+/// Open connections, by listener.
+#[derive(Debug, Default)]
+pub struct Connections {
+    /// HTTP.
+    pub http: AtomicU64,
+    /// HTTPS.
+    pub https: AtomicU64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let operations = OPERATIONS.iter().map(|_| Answers::default()).collect();
+        Self { operations, connections: Connections::default() }
+    }
+}
+
+impl Metrics {
+    /// Counts an answer of an AWS operation.
+    pub fn operation(&self, name: &str, status: StatusCode) {
+        let Some(at) = OPERATIONS.iter().position(|entry| entry.name == name) else { return };
+        let answers = &self.operations[at];
+        let counter = if status.is_server_error() {
+            &answers.server_error
+        } else if status.is_client_error() {
+            &answers.client_error
+        } else {
+            &answers.good
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The page.
+pub fn page(app: &App) -> String {
+    let mut page = Page::default();
+    page.family("millrace_build_info", "gauge", "The version that runs.");
+    page.sample("millrace_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.family("millrace_streams", "gauge", "Video streams of the account.");
+    page.sample("millrace_streams", &[], app.catalog.streams().len());
+    gateway(&mut page, &app.metrics);
+    log(&mut page, app);
+    page.0
+}
+
+fn gateway(page: &mut Page, metrics: &Metrics) {
+    page.family("millrace_connections", "gauge", "Open connections.");
+    for (listener, count) in [("http", &metrics.connections.http), ("https", &metrics.connections.https)] {
+        let count = count.load(Ordering::Relaxed);
+        page.sample("millrace_connections", &[("listener", listener)], count);
+    }
+    page.family("millrace_aws_requests_total", "counter", "Answers of AWS operations.");
+    for (entry, answers) in OPERATIONS.iter().zip(&metrics.operations) {
+        for (outcome, count) in [
+            ("ok", &answers.good),
+            ("client_error", &answers.client_error),
+            ("server_error", &answers.server_error),
+        ] {
+            let labels = [("operation", entry.name), ("outcome", outcome)];
+            page.sample("millrace_aws_requests_total", &labels, count.load(Ordering::Relaxed));
+        }
+    }
+}
+
+fn log(page: &mut Page, app: &App) {
+    let metrics = app.log.metrics();
+    page.family("millrace_log_damages", "gauge", "Damaged places found when the log was opened.");
+    page.sample("millrace_log_damages", &[], metrics.damages);
+    page.family("millrace_log_torn_tails", "gauge", "Torn tails set aside when the log was opened.");
+    page.sample("millrace_log_torn_tails", &[], metrics.torn_tails);
+    let mut lanes = |name: &str, kind: &str, help: &str, value: fn(&LaneMetrics) -> f64| {
+        page.family(name, kind, help);
+        for lane in &metrics.lanes {
+            page.sample(name, &[("lane", &lane.lane.to_string())], value(lane));
+        }
+    };
+    lanes("millrace_log_frames_total", "counter", "Frames made durable.", |l| exact(l.frames));
+    lanes("millrace_log_bytes_total", "counter", "Sealed bytes made durable.", |l| exact(l.bytes));
+    lanes("millrace_log_batches_total", "counter", "Batches written.", |l| exact(l.batches));
+    lanes("millrace_log_syncs_total", "counter", "Syncs of segment files.", |l| exact(l.syncs));
+    lanes("millrace_log_sync_seconds_total", "counter", "Time spent in syncs.", |l| {
+        l.sync_time.as_secs_f64()
+    });
+    lanes("millrace_log_queued_bytes", "gauge", "Bytes that wait for the disk.", |l| exact(l.queued_bytes));
+    lanes("millrace_log_full_total", "counter", "Appends refused by a full disk.", |l| exact(l.full));
+    lanes("millrace_log_segments", "gauge", "Segment files.", |l| exact(l.segments));
+    lanes("millrace_log_stopped", "gauge", "1 for a lane that a failed sync has stopped.", |l| {
+        f64::from(u8::from(l.stopped))
+    });
+}
+
+/// Counts stay exact up to 2^53, as every reader of the format takes them.
+#[expect(clippy::cast_precision_loss, reason = "the format's readers hold doubles")]
+fn exact(count: u64) -> f64 {
+    count as f64
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (at, (label, value)) in labels.iter().enumerate() {
+            let open = if at == 0 { '{' } else { ',' };
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(self.0, "{open}{label}=\"{value}\"");
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{close} {value}");
+    }
+}

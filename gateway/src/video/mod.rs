@@ -1,0 +1,42 @@
+//! Amazon Kinesis Video Streams: one file per operation.
+//!
+//! <https://docs.aws.amazon.com/kinesisvideostreams/latest/dg/API_Reference.html>
+
+mod create_stream;
+mod delete_stream;
+mod describe_stream;
+mod get_data_endpoint;
+mod get_hls_streaming_session_url;
+mod get_media_for_fragment_list;
+mod list_fragments;
+mod list_streams;
+mod list_tags_for_stream;
+mod selector;
+pub mod session;
+mod stream;
+mod tag_stream;
+mod untag_stream;
+mod update_data_retention;
+mod update_stream;
+
+use crate::aws::Entry;
+
+const CONTROL: &str = "kinesisvideo";
+const ARCHIVED_MEDIA: &str = "kinesis-video-archived-media";
+
+/// The operations that are served.
+pub const OPERATIONS: &[Entry] = &[
+    Entry::of::<create_stream::CreateStream>(CONTROL),
+    Entry::of::<delete_stream::DeleteStream>(CONTROL),
+    Entry::of::<describe_stream::DescribeStream>(CONTROL),
+    Entry::of::<get_data_endpoint::GetDataEndpoint>(CONTROL),
+    Entry::of::<list_streams::ListStreams>(CONTROL),
+    Entry::of::<list_tags_for_stream::ListTagsForStream>(CONTROL),
+    Entry::of::<tag_stream::TagStream>(CONTROL),
+    Entry::of::<untag_stream::UntagStream>(CONTROL),
+    Entry::of::<update_data_retention::UpdateDataRetention>(CONTROL),
+    Entry::of::<update_stream::UpdateStream>(CONTROL),
+    Entry::of::<get_hls_streaming_session_url::GetHlsStreamingSessionUrl>(ARCHIVED_MEDIA),
+    Entry::of::<get_media_for_fragment_list::GetMediaForFragmentList>(ARCHIVED_MEDIA),
+    Entry::of::<list_fragments::ListFragments>(ARCHIVED_MEDIA),
+];
