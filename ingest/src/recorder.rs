@@ -139,7 +139,10 @@ impl Recorder {
             self.health.frames_dropped(1);
         }
         self.name_cuts(false);
-        if self.named.is_empty() { Ok(()) } else { self.send().await }
+        if self.named.is_empty() {
+            return Ok(());
+        }
+        self.send().await
     }
 
     /// Takes an RTCP sender report of a track. One for a track that was not announced is ignored.
@@ -153,12 +156,12 @@ impl Recorder {
     /// have nothing to do with the old one's.
     ///
     /// # Errors
-    /// [`IngestError::UnknownTrack`].
-    pub fn source_changed(&mut self, track: u8) -> Result<(), IngestError> {
+    /// As [`Self::access_unit`].
+    pub async fn source_changed(&mut self, track: u8) -> Result<(), IngestError> {
         let index = self.index(track)?;
         self.restart(index, Restart::SourceChanged);
         self.clocks[index].source_changed();
-        Ok(())
+        self.send().await
     }
 
     /// Counts packets that never arrived.
@@ -233,7 +236,9 @@ impl Recorder {
                 return Ok(());
             }
             let Ok(permit) = sender.reserve().await else { break };
-            self.named.pop_front().map(|job| permit.send(job));
+            if let Some(job) = self.named.pop_front() {
+                permit.send(job);
+            }
         }
         self.written().await
     }
