@@ -10,6 +10,8 @@
 //!
 //! Not promised: frames of a fragment that is still open when the process dies.
 
+#[cfg(feature = "gstreamer")]
+pub mod demo;
 mod error;
 mod fragmenter;
 mod health;

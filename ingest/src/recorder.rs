@@ -139,10 +139,7 @@ impl Recorder {
             self.health.frames_dropped(1);
         }
         self.name_cuts(false);
-        if self.named.is_empty() {
-            return Ok(());
-        }
-        self.send().await
+        if self.named.is_empty() { Ok(()) } else { self.send().await }
     }
 
     /// Takes an RTCP sender report of a track. One for a track that was not announced is ignored.
@@ -156,12 +153,12 @@ impl Recorder {
     /// have nothing to do with the old one's.
     ///
     /// # Errors
-    /// As [`Self::access_unit`].
-    pub async fn source_changed(&mut self, track: u8) -> Result<(), IngestError> {
+    /// [`IngestError::UnknownTrack`].
+    pub fn source_changed(&mut self, track: u8) -> Result<(), IngestError> {
         let index = self.index(track)?;
         self.restart(index, Restart::SourceChanged);
         self.clocks[index].source_changed();
-        self.send().await
+        Ok(())
     }
 
     /// Counts packets that never arrived.
@@ -236,9 +233,7 @@ impl Recorder {
                 return Ok(());
             }
             let Ok(permit) = sender.reserve().await else { break };
-            if let Some(job) = self.named.pop_front() {
-                permit.send(job);
-            }
+            self.named.pop_front().map(|job| permit.send(job));
         }
         self.written().await
     }

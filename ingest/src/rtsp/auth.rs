@@ -4,12 +4,13 @@
 //! is told to be stale (RFC 7616 §3.3), so that a client answers the fresh one without asking its
 //! user. There is no replay across connections, therefore `nc` is not kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Entropy, StreamName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
+use catalog::Device;
 
 use super::digest::{Algorithm, Authorization, hex, quoted};
 use super::target::names_stream;
@@ -56,43 +57,43 @@ impl Auth {
         Self { secure, nonce: None }
     }
 
-    /// The user name of the request, if `password_of` it is what the client has.
+    /// The device that the request proves to come from; `device_of` finds one by its username.
     ///
     /// # Errors
     /// [`Denied`]: answer 401 with [`Self::challenges`].
-    pub(crate) fn check<P: AsRef<str>>(
+    pub(crate) fn check(
         &self,
         claim: &Claim<'_>,
         clock: &dyn Clock,
-        password_of: impl Fn(&str) -> Option<P>,
-    ) -> Result<String, Denied> {
-        let (scheme, parameters) =
-            claim.authorization.ok_or(Denied::Missing)?.trim_start().split_once(' ').ok_or(Denied::Wrong)?;
+        device_of: impl Fn(&str) -> Option<Arc<Device>>,
+    ) -> Result<Arc<Device>, Denied> {
+        let authorization = claim.authorization.ok_or(Denied::Missing)?.trim_start();
+        let (scheme, parameters) = authorization.split_once(' ').ok_or(Denied::Wrong)?;
         if scheme.eq_ignore_ascii_case("digest") {
-            self.check_digest(claim, parameters, clock, password_of)
+            self.check_digest(claim, parameters, clock, device_of)
         } else if scheme.eq_ignore_ascii_case("basic") && self.secure {
-            check_basic(parameters, password_of).ok_or(Denied::Wrong)
+            check_basic(parameters, device_of).ok_or(Denied::Wrong)
         } else {
             Err(Denied::Wrong)
         }
     }
 
-    fn check_digest<P: AsRef<str>>(
+    fn check_digest(
         &self,
         claim: &Claim<'_>,
         parameters: &str,
         clock: &dyn Clock,
-        password_of: impl Fn(&str) -> Option<P>,
-    ) -> Result<String, Denied> {
+        device_of: impl Fn(&str) -> Option<Arc<Device>>,
+    ) -> Result<Arc<Device>, Denied> {
         let authorization = Authorization::parse(parameters).ok_or(Denied::Wrong)?;
-        let password = password_of(&authorization.username).ok_or(Denied::Wrong)?;
+        let device = device_of(&authorization.username).ok_or(Denied::Wrong)?;
         let right = authorization.realm == REALM
             && names_stream(&authorization.uri, claim.stream)
-            && authorization.proves(claim.method, password.as_ref());
+            && authorization.proves(claim.method, device.password.expose());
         let alive = |nonce: &&Nonce| clock.monotonic().saturating_sub(nonce.made) < NONCE_LIFE;
         let fresh = self.nonce.as_ref().filter(alive).is_some_and(|nonce| nonce.text == authorization.nonce);
         match (right, fresh) {
-            (true, true) => Ok(authorization.username),
+            (true, true) => Ok(device),
             (true, false) => Err(Denied::Stale),
             (false, _) => Err(Denied::Wrong),
         }
@@ -125,13 +126,10 @@ impl Auth {
     }
 }
 
-fn check_basic<P: AsRef<str>>(encoded: &str, password_of: impl Fn(&str) -> Option<P>) -> Option<String> {
+fn check_basic(encoded: &str, device_of: impl Fn(&str) -> Option<Arc<Device>>) -> Option<Arc<Device>> {
     let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (username, given) = decoded.split_once(':')?;
-    let password = password_of(username)?;
-    // Of hashes, so that the time it takes says nothing about the password.
-    let same = Sha256::digest(given.as_bytes()) == Sha256::digest(password.as_ref().as_bytes());
-    same.then(|| username.to_owned())
+    let (username, password) = decoded.split_once(':')?;
+    device_of(username).filter(|device| device.password.matches(password))
 }
 
 #[cfg(test)]
@@ -139,6 +137,7 @@ mod tests {
     use super::*;
     use crate::rtsp::digest::{Parameters, Question};
     use base::{SystemEntropy, Timestamp};
+    use catalog::{Allow, Secret, StreamGlob};
     use std::sync::atomic::{AtomicU64, Ordering};
 
     #[derive(Default)]
@@ -156,8 +155,16 @@ mod tests {
     const USER: &str = "cam:1\"@/#";
     const PASSWORD: &str = "p@ss:w/or#d";
 
-    fn password_of(username: &str) -> Option<&'static str> {
-        (username == USER).then_some(PASSWORD)
+    fn device(username: &str) -> Arc<Device> {
+        Arc::new(Device {
+            username: username.into(),
+            password: Secret::new(PASSWORD),
+            token_sha256: [0; 32],
+            streams: StreamGlob::all(),
+            allow: Allow::default(),
+            created: Timestamp::from_millis(0),
+            revoked: None,
+        })
     }
 
     fn door() -> StreamName {
@@ -165,7 +172,9 @@ mod tests {
     }
 
     fn check(auth: &Auth, clock: &TestClock, authorization: Option<&str>) -> Result<String, Denied> {
-        auth.check(&Claim { method: "ANNOUNCE", stream: &door(), authorization }, clock, password_of)
+        let claim = Claim { method: "ANNOUNCE", stream: &door(), authorization };
+        let found = auth.check(&claim, clock, |user| (user == USER).then(|| device(user)));
+        found.map(|device| device.username.clone())
     }
 
     /// The header of a client that answers `challenge` with `password`, for `uri`.
@@ -221,7 +230,8 @@ mod tests {
         let basic = |password: &str| format!("Basic {}", STANDARD.encode(format!("user:{password}")));
         let check = |auth: &Auth, header: &str| {
             let claim = Claim { method: "ANNOUNCE", stream: &door(), authorization: Some(header) };
-            auth.check(&claim, &clock, |user| (user == "user").then_some(PASSWORD))
+            let found = auth.check(&claim, &clock, |user| (user == "user").then(|| device(user)));
+            found.map(|device| device.username.clone())
         };
         let (mut plain, mut secure) = (Auth::new(false), Auth::new(true));
         assert_eq!(check(&plain, &basic(PASSWORD)), Err(Denied::Wrong));

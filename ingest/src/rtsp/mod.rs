@@ -1,11 +1,28 @@
-//! The RTSP server that cameras push to (RFC 2326 ANNOUNCE and RECORD).
+//! The RTSP server that cameras push to: ANNOUNCE and RECORD of RFC 2326, over TCP or UDP, plain or
+//! encrypted.
+//!
+//! connection (bytes) → [`wire`] (messages, packets) → session (who, what, when) → inbound (RTP to
+//! access units) → [`crate::Recorder`]. One task per connection does all of it.
+//!
+//! Invariants: nothing is recorded without a credential that may publish; what a client makes the
+//! server hold is bounded; what a client does ends at its own connection.
+//!
+//! Not promised: playback over RTSP, RTP over multicast or SRTP.
 
 mod auth;
-mod digest;
+mod connection;
+pub(crate) mod digest;
+mod inbound;
 mod log_limit;
 mod receiver_report;
+mod recording;
 mod reply;
 pub mod sdp;
+mod server;
+mod session;
 mod target;
 mod transport;
+mod udp;
 pub mod wire;
+
+pub use server::Server;

@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
+use catalog::CatalogError;
+use media::MediaError;
 use rtsp_types::StatusCode;
+
+use super::sdp::SdpError;
+use crate::IngestError;
 
 /// A request that is not granted: the status for the client, the reason for client and log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +31,68 @@ impl Refusal {
     /// 455, for a request that comes too early or too late.
     pub(crate) fn out_of_order(reason: &(impl ToString + ?Sized)) -> Self {
         Self::new(StatusCode::MethodNotValidInThisState, reason)
+    }
+}
+
+impl From<SdpError> for Refusal {
+    fn from(error: SdpError) -> Self {
+        Self::bad(&error)
+    }
+}
+
+impl From<MediaError> for Refusal {
+    fn from(error: MediaError) -> Self {
+        let status = match error {
+            MediaError::Unsupported { .. } => StatusCode::UnsupportedMediaType,
+            MediaError::Malformed { .. } | MediaError::TooLarge { .. } | MediaError::Mismatch { .. } => {
+                StatusCode::BadRequest
+            }
+        };
+        Self::new(status, &error)
+    }
+}
+
+/// No UDP ports.
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(StatusCode::ServiceUnavailable, &format!("no UDP ports: {error}; use TCP"))
+    }
+}
+
+impl From<IngestError> for Refusal {
+    fn from(error: IngestError) -> Self {
+        let status = match &error {
+            IngestError::Busy { .. } => StatusCode::NotEnoughBandwidth,
+            IngestError::Catalog(error) => catalog_status(error),
+            IngestError::Deleted(_) => StatusCode::NotFound,
+            // RECORD came before any SETUP.
+            IngestError::Tracks { .. } => StatusCode::MethodNotValidInThisState,
+            IngestError::UnknownTrack { .. } => StatusCode::BadRequest,
+            IngestError::Log { .. } => StatusCode::ServiceUnavailable,
+        };
+        Self::new(status, &error)
+    }
+}
+
+fn catalog_status(error: &CatalogError) -> StatusCode {
+    match error {
+        CatalogError::NotAllowed { .. } => StatusCode::Forbidden,
+        CatalogError::NoSuchStream(_) => StatusCode::NotFound,
+        CatalogError::TooManyStreams(_) | CatalogError::Log(_) | CatalogError::Closed => {
+            StatusCode::ServiceUnavailable
+        }
+        CatalogError::StreamExists(_)
+        | CatalogError::TooManyCredentials(_)
+        | CatalogError::TooManyTags { .. }
+        | CatalogError::VersionMismatch(_)
+        | CatalogError::Invalid { .. }
+        | CatalogError::AccessKeyExists(_)
+        | CatalogError::NoSuchCredential(_)
+        | CatalogError::CommandVersion { .. }
+        | CatalogError::Command(_)
+        | CatalogError::View { .. }
+        | CatalogError::DamagedView(_)
+        | CatalogError::Io { .. } => StatusCode::InternalServerError,
     }
 }
 

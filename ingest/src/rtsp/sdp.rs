@@ -1,6 +1,7 @@
 //! The session description of ANNOUNCE (RFC 8866): which tracks come, and how they are packed.
 
 use media::rtp::Format;
+use rtsp_types::Url;
 use sdp_types::{Media, Session};
 
 use super::target::Target;
@@ -15,8 +16,10 @@ pub struct Announcement {
 /// One `m=` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
-    /// Whether it is audio or video; other kinds (`application`, `text`) are not recorded.
-    pub is_av: bool,
+    /// Whether it is video.
+    pub video: bool,
+    /// Whether it is audio. Other kinds (`application`, `text`) are not recorded.
+    pub audio: bool,
     /// The `a=control` attribute: relative or a whole URL; empty when absent.
     pub control: String,
     /// The payload type of its packets.
@@ -81,19 +84,24 @@ impl Announcement {
         Ok(Self { sections: sections.collect::<Result<_, _>>()? })
     }
 
+    /// The sections that are recorded, with the numbers of their tracks.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = (u8, &Section)> {
+        (1..).zip(self.sections.iter().filter(|section| section.is_recorded()))
+    }
+
     /// The section that a SETUP's URL means.
-    pub(crate) fn find(&self, url: &rtsp_types::Url, target: &Target) -> Option<usize> {
+    pub(crate) fn find(&self, url: &Url, target: &Target) -> Option<&Section> {
         let named = |section: &Section| {
             let control = section.control.trim_end_matches('/');
             !control.is_empty()
                 && (control == target.control || control == url.as_str().trim_end_matches('/'))
         };
-        let by_control = self.sections.iter().position(named);
+        let by_control = self.sections.iter().find(|section| named(section));
         by_control.or_else(|| match self.sections.as_slice() {
-            [only] if only.control.is_empty() || target.control.is_empty() => Some(0),
+            [only] if only.control.is_empty() || target.control.is_empty() => Some(only),
             sections if sections.iter().all(|section| section.control.is_empty()) => {
                 let digits = target.control.rsplit(|c: char| !c.is_ascii_digit()).next()?;
-                digits.parse().ok().filter(|index| *index < sections.len())
+                sections.get(digits.parse::<usize>().ok()?)
             }
             _ => None,
         })
@@ -101,6 +109,11 @@ impl Announcement {
 }
 
 impl Section {
+    /// Whether it becomes a track.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.video || self.audio
+    }
+
     fn parse(media: &Media) -> Result<Self, &'static str> {
         let value = |name| media.get_first_attribute_value(name).flatten();
         let first = media.fmt.split_ascii_whitespace().next();
@@ -113,7 +126,8 @@ impl Section {
             ..rtpmap(media, payload_type)?
         };
         Ok(Self {
-            is_av: matches!(media.media.as_str(), "audio" | "video"),
+            video: media.media == "video",
+            audio: media.media == "audio",
             control: value("control").unwrap_or_default().trim().to_owned(),
             payload_type,
             format,
@@ -156,7 +170,6 @@ fn of_type<'a>(media: &'a Media, attribute: &'static str, payload_type: u8) -> O
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use rtsp_types::Url;
 
     const FFMPEG: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=No Name\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
         a=tool:libavformat 59.27.100\r\nm=video 0 RTP/AVP 96\r\nb=AS:2000\r\na=rtpmap:96 H264/90000\r\n\
@@ -167,7 +180,8 @@ mod tests {
 
     fn find(announcement: &Announcement, url: &str) -> Option<usize> {
         let url = Url::parse(url).unwrap();
-        announcement.find(&url, &Target::parse(Some(&url)).unwrap())
+        let found = announcement.find(&url, &Target::parse(Some(&url)).unwrap())?;
+        announcement.sections.iter().position(|section| std::ptr::eq(section, found))
     }
 
     fn short(media: &str) -> Result<Announcement, SdpError> {

@@ -1,6 +1,6 @@
 //! RTSP messages and interleaved packets out of a byte stream (RFC 2326 §4 and §10.12).
 //!
-//! Sans-I/O: bytes go into [`Framer::space`], whole messages come out of [`Framer::next`]. Packets are
+//! Sans-I/O: bytes go into [`Framer::space`], whole messages come out of [`Framer::pop`]. Packets are
 //! slices of the read buffer. What is buffered is bounded: one packet of at most 64 KiB, or one
 //! message within the limits for headers and bodies.
 
@@ -103,7 +103,7 @@ impl Framer {
     ///
     /// # Errors
     /// [`WireError`] when the stream cannot be followed any further.
-    pub fn next(&mut self) -> Result<Option<Incoming>, WireError> {
+    pub fn pop(&mut self) -> Result<Option<Incoming>, WireError> {
         while self.scanned == 0 && matches!(self.buffer.first(), Some(b'\r' | b'\n')) {
             self.buffer.advance(1);
         }
@@ -230,7 +230,7 @@ mod tests {
             let (piece, after) = rest.split_at(size);
             framer.space().extend_from_slice(piece);
             rest = after;
-            while let Some(incoming) = framer.next()? {
+            while let Some(incoming) = framer.pop()? {
                 found.push(incoming);
             }
         }
@@ -253,7 +253,7 @@ mod tests {
         let mut framer = framer();
         framer.space().extend_from_slice(b"OPTIONS * RTSP/1.0\r\nX: ");
         for sent in 0.. {
-            match framer.next() {
+            match framer.pop() {
                 Ok(found) => assert_eq!(found, None),
                 Err(error) => {
                     assert_eq!(error, WireError::HeaderTooLong { limit: 1024 });

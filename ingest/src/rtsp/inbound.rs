@@ -1,0 +1,194 @@
+//! One track of a publisher: RTP and RTCP packets in, access units out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use base::Limits;
+use bytes::Bytes;
+use media::MediaError;
+use media::rtp::{AccessUnit, Depayloader, Packet, ReorderBuffer, SenderReport, Sequenced, sender_report};
+
+use super::receiver_report::Reception;
+use super::sdp::Section;
+
+/// Packets that may wait behind a gap on UDP. Nothing overtakes on TCP.
+const UDP_REORDER: usize = 64;
+/// A packet of another source is taken for a new one only when the current one has been silent this
+/// long: cameras let packets of an earlier session slip in.
+const SOURCE_SILENCE: Duration = Duration::from_secs(2);
+/// Access units whose arrival is remembered while their packets wait for others.
+const ARRIVALS: usize = 16;
+
+/// What comes out of a track, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// A frame, and when its first packet arrived (monotonic).
+    Unit(AccessUnit, Duration),
+    /// Packets that never came.
+    Lost(u16),
+    /// Another source sends from here on.
+    SourceChanged,
+}
+
+/// The receiving end of one track.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    /// The track's number in the stream, from 1.
+    pub(crate) number: u8,
+    /// Ticks per second of its timestamps.
+    pub(crate) clock_rate: u32,
+    /// Whether it is video.
+    pub(crate) video: bool,
+    payload_type: u8,
+    reorder_capacity: usize,
+    reorder: ReorderBuffer,
+    depayloader: Depayloader,
+    source: Option<Source>,
+    /// RTP timestamps lately seen for the first time, and when; newest last.
+    arrivals: VecDeque<(u32, Duration)>,
+    sequenced: Vec<Sequenced>,
+    units: Vec<AccessUnit>,
+}
+
+#[derive(Debug)]
+struct Source {
+    ssrc: u32,
+    heard: Duration,
+    /// From its first packet on, on UDP.
+    reception: Option<Reception>,
+}
+
+impl Inbound {
+    /// Track `number`, packed as `section` says, over `udp` or interleaved.
+    ///
+    /// # Errors
+    /// [`MediaError::Unsupported`] names a codec that is not spoken.
+    pub(crate) fn new(number: u8, section: &Section, udp: bool, limits: &Limits) -> Result<Self, MediaError> {
+        let reorder_capacity = if udp { UDP_REORDER } else { 0 };
+        Ok(Self {
+            number,
+            clock_rate: section.format.clock_rate,
+            video: section.video,
+            payload_type: section.payload_type,
+            reorder_capacity,
+            reorder: ReorderBuffer::new(reorder_capacity),
+            depayloader: Depayloader::new(number, &section.format, limits)?,
+            source: None,
+            arrivals: VecDeque::with_capacity(ARRIVALS),
+            sequenced: Vec::new(),
+            units: Vec::new(),
+        })
+    }
+
+    /// Takes an RTP packet that arrived at `arrival` (monotonic) and appends what it completes to
+    /// `events`. Packets of other payload types and stray sources are dropped.
+    ///
+    /// # Errors
+    /// What was wrong with the packet, or with one that waited for it; the track goes on.
+    pub(crate) fn rtp(
+        &mut self,
+        packet: Bytes,
+        arrival: Duration,
+        events: &mut Vec<Event>,
+    ) -> Result<(), MediaError> {
+        let packet = Packet::parse(packet)?;
+        if packet.payload_type != self.payload_type || !self.follow(packet.ssrc, arrival, events) {
+            return Ok(());
+        }
+        if self.reorder_capacity > 0 {
+            self.count(&packet, arrival);
+        }
+        self.note_arrival(packet.timestamp, arrival);
+        self.reorder.push(packet, &mut self.sequenced);
+        self.depayload(events)
+    }
+
+    /// Takes an RTCP packet and returns its sender report, if it has one of this track's source.
+    pub(crate) fn rtcp(&mut self, packet: &[u8], arrival: Duration) -> Option<SenderReport> {
+        let report = sender_report(packet)?;
+        let source = self.source.get_or_insert(Source { ssrc: report.ssrc, heard: arrival, reception: None });
+        if source.ssrc != report.ssrc {
+            return None;
+        }
+        if let Some(reception) = &mut source.reception {
+            reception.sender_report(report.ntp, arrival);
+        }
+        Some(report)
+    }
+
+    /// The receiver report that is due, if packets have come over UDP. TCP loses nothing, and a
+    /// publisher that never reads its connection must not be filled up with reports.
+    pub(crate) fn receiver_report(&mut self, own: u32, now: Duration) -> Option<Vec<u8>> {
+        Some(self.source.as_mut()?.reception.as_mut()?.report(own, now))
+    }
+
+    /// Gives up waiting for late packets, at the end of the source.
+    pub(crate) fn finish(&mut self, events: &mut Vec<Event>) {
+        self.reorder.finish(&mut self.sequenced);
+        // What is wrong with the last packets is of no more use to anyone.
+        let _ = self.depayload(events);
+        self.depayloader.finish(&mut self.units);
+        self.hand_over(events);
+    }
+
+    /// Whether packets of this source are this track's.
+    fn follow(&mut self, ssrc: u32, arrival: Duration, events: &mut Vec<Event>) -> bool {
+        match &mut self.source {
+            Some(source) if source.ssrc == ssrc => {
+                source.heard = arrival;
+                return true;
+            }
+            Some(source) if arrival.saturating_sub(source.heard) < SOURCE_SILENCE => return false,
+            Some(_) => {
+                self.finish(events);
+                self.reorder = ReorderBuffer::new(self.reorder_capacity);
+                self.arrivals.clear();
+                events.push(Event::SourceChanged);
+            }
+            None => {}
+        }
+        self.source = Some(Source { ssrc, heard: arrival, reception: None });
+        true
+    }
+
+    fn count(&mut self, packet: &Packet, arrival: Duration) {
+        if let Some(source) = &mut self.source {
+            let first = || Reception::new(packet.ssrc, packet.sequence, self.clock_rate);
+            source.reception.get_or_insert_with(first).packet(packet.sequence, packet.timestamp, arrival);
+        }
+    }
+
+    fn note_arrival(&mut self, timestamp: u32, arrival: Duration) {
+        if self.arrivals.iter().rev().any(|(known, _)| *known == timestamp) {
+            return;
+        }
+        if self.arrivals.len() >= ARRIVALS {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back((timestamp, arrival));
+    }
+
+    /// Depayloads all packets whose turn has come; the first error is returned after the last one.
+    fn depayload(&mut self, events: &mut Vec<Event>) -> Result<(), MediaError> {
+        let mut result = Ok(());
+        for Sequenced { packet, lost } in self.sequenced.drain(..) {
+            if lost > 0 {
+                events.push(Event::Lost(lost));
+            }
+            result = result.and(self.depayloader.push(&packet, lost, &mut self.units));
+        }
+        self.hand_over(events);
+        result
+    }
+
+    fn hand_over(&mut self, events: &mut Vec<Event>) {
+        let Self { arrivals, units, .. } = self;
+        let newest = arrivals.back().map_or(Duration::ZERO, |(_, arrival)| *arrival);
+        events.extend(units.drain(..).map(|unit| {
+            let own = arrivals.iter().rev().find(|(timestamp, _)| *timestamp == unit.rtp_timestamp);
+            // Audio units behind the first of a packet have no packet of their own.
+            let arrival = own.map_or(newest, |(_, arrival)| *arrival);
+            Event::Unit(unit, arrival)
+        }));
+    }
+}
