@@ -12,6 +12,7 @@ pub mod fmp4;
 mod frame;
 pub mod mkv;
 pub mod rtp;
+mod ticks;
 mod track;
 mod unwrapper;
 
