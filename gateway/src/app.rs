@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use base::{Clock, Entropy, Limits};
 use catalog::Catalog;
 use fragment_log::Log;
 use indexer::Indexer;
+use ingest::Ingest;
 use playback::Playback;
 
 use crate::metrics::Metrics;
@@ -33,6 +35,10 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     /// Which fragments.
     pub indexer: Arc<Indexer>,
+    /// Fragments in.
+    pub ingest: Ingest,
+    /// How long streams that are made without a retention keep their footage.
+    pub device_retention: Duration,
     /// Fragments out.
     pub playback: Arc<Playback>,
     /// Values that clients carry and cannot forge.

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod auth;
 pub mod aws;
+pub mod config;
 pub mod cors;
 pub mod error;
 pub mod exception;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -27,8 +27,6 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
-        .route("/", get(|| page("index.html")))
-        .route("/{*path}", get(asset).fallback(nothing))
         .merge(aws::routes(OPERATIONS))
         .merge(session::routes())
         .merge(authenticated)
@@ -50,24 +48,6 @@ async fn show_metrics(
 ) -> Result<impl IntoResponse, ApiError> {
     principal.require_administrator()?;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::page(&app)))
-}
-
-async fn asset(Path(path): Path<String>) -> Response {
-    page(&path).await
-}
-
-async fn page(path: &str) -> Response {
-    let Some(asset) = console::asset(path) else {
-        if path == "index.html" {
-            let text = "<!doctype html><title>Millrace</title><p>This build carries no page: run \
-                        <code>make console</code>, then build again. The APIs are served all the same.";
-            return Html(text).into_response();
-        }
-        return absent(path);
-    };
-    let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let headers = [(CONTENT_TYPE, asset.content_type), (CACHE_CONTROL, caching)];
-    (headers, asset.body.into_owned()).into_response()
 }
 
 /// What no path leads to: every AWS call is a POST, so that a POST is one that is not served.

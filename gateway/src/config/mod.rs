@@ -1,0 +1,129 @@
+//! What an installation can be told, by flag, environment variable or TOML key.
+//!
+//! [`settings::SETTINGS`] is the only list: flags, variables, keys, `--help` and `config example` are
+//! made from it. A flag counts more than a variable, a variable more than the file.
+
+mod error;
+mod example;
+mod file;
+pub mod settings;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base::Limits;
+use ingest::TimestampSource;
+
+pub use error::ConfigError;
+pub use example::example;
+pub use values::{Account, BaseUrl, LogFormat, Region, Roles};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Whether to run the demo camera.
+    pub demo: bool,
+    /// Which parts of the family this process runs.
+    pub roles: Roles,
+    /// The account in ARNs.
+    pub account: Account,
+    /// The region in ARNs.
+    pub region: Region,
+    /// Where the master key is; by default under `$XDG_CONFIG_HOME`.
+    pub master_key_file: Option<PathBuf>,
+    /// How long streams that a device's first push makes keep their footage.
+    pub device_retention: Duration,
+    /// Which clock names producer timestamps.
+    pub timestamps: TimestampSource,
+    /// The HTTP listener.
+    pub http: SocketAddr,
+    /// What clients call the HTTP listener.
+    pub http_public_url: Option<BaseUrl>,
+    /// The HTTPS listener.
+    pub https: SocketAddr,
+    /// What clients call the HTTPS listener.
+    pub https_public_url: Option<BaseUrl>,
+    /// The RTSP listener.
+    pub rtsp: SocketAddr,
+    /// The RTSPS listener.
+    pub rtsps: SocketAddr,
+    /// The WebRTC listener: one number for UDP and TCP.
+    pub webrtc: SocketAddr,
+    /// The addresses that ICE candidates carry.
+    pub webrtc_public_addresses: Vec<IpAddr>,
+    /// A certificate chain in PEM, instead of one of the own CA.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines there are: a `tracing` filter.
+    pub log_level: String,
+    /// What a client may use.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let everywhere = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        Self {
+            data: default_data(),
+            demo: false,
+            roles: Roles::All,
+            account: Account::default(),
+            region: Region::default(),
+            master_key_file: None,
+            device_retention: Duration::from_hours(7 * 24),
+            timestamps: TimestampSource::Auto,
+            http: loopback(4567),
+            http_public_url: None,
+            https: everywhere(4568),
+            https_public_url: None,
+            rtsp: everywhere(8554),
+            rtsps: everywhere(8322),
+            webrtc: everywhere(8189),
+            webrtc_public_addresses: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
+            log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What no single value shows.
+    ///
+    /// # Errors
+    /// [`ConfigError::Together`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            return Err(ConfigError::Together("tls.certificate and tls.key need each other: set both"));
+        }
+        if self.limits.fragment_target > self.limits.fragment_max {
+            return Err(ConfigError::Together("limits.fragment_target must not exceed limits.fragment_max"));
+        }
+        if cfg!(not(feature = "gstreamer")) && self.demo {
+            return Err(ConfigError::Together(
+                "this build has no demo camera: build with `make build`, or do without --demo",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// `$XDG_DATA_HOME/millrace`, else `~/.local/share/millrace`, else `./millrace-data`.
+fn default_data() -> PathBuf {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from("millrace-data"), |dir| dir.join("millrace"))
+}

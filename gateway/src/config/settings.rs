@@ -1,0 +1,154 @@
+//! The list of all settings.
+
+use super::Config;
+use super::values::Value;
+
+/// One setting.
+pub struct Setting {
+    /// Its TOML key, dotted: `http.address`.
+    pub key: &'static str,
+    /// Its flag, without dashes. The environment variable follows from it.
+    pub flag: &'static str,
+    /// What its value is called in `--help`.
+    pub value: &'static str,
+    /// One line for people.
+    pub help: &'static str,
+    /// Its place in the configuration.
+    pub field: fn(&mut Config) -> &mut dyn Value,
+}
+
+impl Setting {
+    /// `MILLRACE_HTTP` for the flag `http`.
+    pub fn variable(&self) -> String {
+        format!("MILLRACE_{}", self.flag.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+const fn setting(
+    key: &'static str,
+    flag: &'static str,
+    value: &'static str,
+    help: &'static str,
+    field: fn(&mut Config) -> &mut dyn Value,
+) -> Setting {
+    Setting { key, flag, value, help, field }
+}
+
+/// All settings, in the order of the example file: keys of one table stand together.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting("data", "data", "DIR",
+        "The data folder: log, indexes, credentials, certificates. One process at a time.",
+        |c| &mut c.data),
+    setting("demo", "demo", "BOOL",
+        "Run a demo camera that pushes a test picture to the stream `demo`.",
+        |c| &mut c.demo),
+    setting("roles", "roles", "ROLES",
+        "Which parts of the family this process runs: all.",
+        |c| &mut c.roles),
+    setting("account", "account", "DIGITS",
+        "The account in ARNs: twelve digits.",
+        |c| &mut c.account),
+    setting("region", "region", "REGION",
+        "The region in ARNs.",
+        |c| &mut c.region),
+    setting("master_key_file", "master-key-file", "FILE",
+        "The master key, made on the first start; keep a copy apart from the data folder. Default: \
+         millrace/master.key in the configuration folder. MILLRACE_MASTER_KEY (base64 of 32 bytes) overrides it.",
+        |c| &mut c.master_key_file),
+    setting("device_retention", "device-retention", "DURATION",
+        "How long streams that a device's first push makes keep their footage.",
+        |c| &mut c.device_retention),
+    setting("timestamps", "timestamps", "SOURCE",
+        "Which clock names producer timestamps: auto (the camera's while it is trusted), camera, server.",
+        |c| &mut c.timestamps),
+
+    setting("http.address", "http", "ADDRESS:PORT",
+        "HTTP: AWS APIs, native API, HLS, the page. Port 0 is any free one.",
+        |c| &mut c.http),
+    setting("http.public_url", "http-public-url", "URL",
+        "What clients call this listener, in endpoints and session URLs. Default: the bound address.",
+        |c| &mut c.http_public_url),
+
+    setting("https.address", "https", "ADDRESS:PORT",
+        "The same over TLS.",
+        |c| &mut c.https),
+    setting("https.public_url", "https-public-url", "URL",
+        "What clients call this listener. Default: the bound address, or the host's name where that is a wildcard.",
+        |c| &mut c.https_public_url),
+
+    setting("rtsp.address", "rtsp", "ADDRESS:PORT",
+        "RTSP: cameras push here.",
+        |c| &mut c.rtsp),
+
+    setting("rtsps.address", "rtsps", "ADDRESS:PORT",
+        "RTSP over TLS.",
+        |c| &mut c.rtsps),
+
+    setting("webrtc.address", "webrtc", "ADDRESS:PORT",
+        "WebRTC media, UDP and TCP. Bound; takes no session yet.",
+        |c| &mut c.webrtc),
+    setting("webrtc.public_addresses", "webrtc-public-addresses", "IP,IP",
+        "The addresses that ICE candidates carry. Default: the bound address, or every interface's.",
+        |c| &mut c.webrtc_public_addresses),
+
+    setting("tls.certificate", "tls-certificate", "FILE",
+        "A certificate chain in PEM. Default: one of the own CA, whose certificate is tls/ca.pem in the data folder.",
+        |c| &mut c.tls_certificate),
+    setting("tls.key", "tls-key", "FILE",
+        "The certificate's key in PEM.",
+        |c| &mut c.tls_key),
+
+    setting("log.format", "log-format", "FORMAT",
+        "How log lines look: text or json.",
+        |c| &mut c.log_format),
+    setting("log.level", "log-level", "FILTER",
+        "Which log lines there are: error, warn, info, debug, trace, or a filter such as info,ingest=debug.",
+        |c| &mut c.log_level),
+
+    setting("limits.connections", "limit-connections", "COUNT",
+        "Open TCP connections per listener.",
+        |c| &mut c.limits.connections),
+    setting("limits.handshake", "limit-handshake", "DURATION",
+        "How long a connection may take for a handshake or a request's headers.",
+        |c| &mut c.limits.handshake),
+    setting("limits.json_body_bytes", "limit-json-body-bytes", "BYTES",
+        "Size of a JSON request's body.",
+        |c| &mut c.limits.json_body_bytes),
+    setting("limits.rtsp_header_bytes", "limit-rtsp-header-bytes", "BYTES",
+        "Size of an RTSP message's start line and headers.",
+        |c| &mut c.limits.rtsp_header_bytes),
+    setting("limits.rtsp_body_bytes", "limit-rtsp-body-bytes", "BYTES",
+        "Size of an RTSP message's body.",
+        |c| &mut c.limits.rtsp_body_bytes),
+    setting("limits.rtsp_idle", "limit-rtsp-idle", "DURATION",
+        "How long a publisher may send nothing.",
+        |c| &mut c.limits.rtsp_idle),
+    setting("limits.frame_bytes", "limit-frame-bytes", "BYTES",
+        "Size of one video or audio frame.",
+        |c| &mut c.limits.frame_bytes),
+    setting("limits.fragment_bytes", "limit-fragment-bytes", "BYTES",
+        "Size of one fragment.",
+        |c| &mut c.limits.fragment_bytes),
+    setting("limits.fragment_target", "limit-fragment-target", "DURATION",
+        "A fragment is cut at the first key frame after this.",
+        |c| &mut c.limits.fragment_target),
+    setting("limits.fragment_max", "limit-fragment-max", "DURATION",
+        "A fragment is cut here even without a key frame.",
+        |c| &mut c.limits.fragment_max),
+    setting("limits.fragments_in_flight", "limit-fragments-in-flight", "COUNT",
+        "Fragments of one publisher that may wait for the disk.",
+        |c| &mut c.limits.fragments_in_flight),
+    setting("limits.tracks", "limit-tracks", "COUNT",
+        "Tracks of one stream.",
+        |c| &mut c.limits.tracks),
+    setting("limits.streams", "limit-streams", "COUNT",
+        "Streams of the account.",
+        |c| &mut c.limits.streams),
+    setting("limits.tags_per_resource", "limit-tags-per-resource", "COUNT",
+        "Labels, and resource tags, of one stream.",
+        |c| &mut c.limits.tags_per_resource),
+    setting("limits.credentials", "limit-credentials", "COUNT",
+        "Access keys and device credentials that stand.",
+        |c| &mut c.limits.credentials),
+];

@@ -1,0 +1,71 @@
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::settings::SETTINGS;
+use super::{Config, ConfigError, example};
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    config.parse(Path::new("millrace.toml"), text)?;
+    Ok(config)
+}
+
+#[test]
+fn the_example_uncommented_is_the_default() {
+    let live: String = example()
+        .lines()
+        .map(|line| if line.starts_with("# ") { "" } else { line.trim_start_matches('#') })
+        .fold(String::new(), |text, line| text + line + "\n");
+    assert_eq!(parse(&live).unwrap(), Config::default());
+    assert_eq!(live.matches(" = ").count(), SETTINGS.len());
+    assert_eq!(parse(&example()).unwrap(), Config::default());
+}
+
+#[test]
+fn keys_are_taken_from_tables_and_lists() {
+    let config = parse(
+        "demo = false\n[http]\naddress = \"0.0.0.0:80\"\npublic_url = \"https://mill.example/kinesis/\"\n\
+         [webrtc]\npublic_addresses = [\"192.0.2.1\", \"2001:db8::1\"]\n[limits]\nhandshake = \"1500ms\"\n",
+    )
+    .unwrap();
+    assert_eq!(config.http.port(), 80);
+    let url = config.http_public_url.unwrap();
+    assert_eq!((url.as_str(), url.host()), ("https://mill.example/kinesis", "mill.example"));
+    assert_eq!(config.webrtc_public_addresses.len(), 2);
+    assert_eq!(config.limits.handshake.as_millis(), 1500);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_name() {
+    let refused = |text: &str| parse(text).unwrap_err().to_string();
+    assert_eq!(
+        refused("[http]\nadress = \"x\""),
+        "millrace.toml: there is no key http.adress: did you mean http.address?"
+    );
+    assert_eq!(refused("acount = \"1\""), "millrace.toml: there is no key acount: did you mean account?");
+    assert!(refused("[firehose]\ntables = 1").contains("config example"));
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_place() {
+    for (text, place) in [
+        ("[http]\naddress = \"localhost\"", "http.address"),
+        ("account = 12", "account"),
+        ("region = \"US\"", "region"),
+        ("device_retention = \"7\"", "device_retention"),
+        ("demo = \"maybe\"", "demo"),
+        ("[https]\npublic_url = \"mill.example\"", "https.public_url"),
+        ("[log]\nformat = \"xml\"", "log.format"),
+        ("http = 7", "http"),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.starts_with("millrace.toml") && error.contains(place), "{error}");
+    }
+}
+
+#[test]
+fn names_are_unique() {
+    let flags: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.flag).collect();
+    let keys: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+    assert_eq!((flags.len(), keys.len()), (SETTINGS.len(), SETTINGS.len()));
+}
