@@ -15,17 +15,27 @@
 //! Not promised: order between lanes; protection against someone who can write the disk *and* roll
 //! it back to an older state.
 
+mod damage;
 mod error;
 pub mod format;
 pub mod io;
 mod keys;
 mod lane;
+mod layout;
 mod log;
+mod read;
+mod recovery;
+mod replay;
+mod segment;
+mod verify;
+
+pub use damage::Damage;
 
 pub use error::LogError;
 pub use format::{FrameHeader, FrameKind, Location, Lsn};
 pub use keys::{Keyring, MasterKey};
 pub use lane::{LaneId, LaneMetrics, RetentionClass};
 pub use log::{
-    Appended, Damage, Durable, Entry, Follower, INSTALLATION, Log, LogMetrics, Options, SegmentInfo, Summary,
+    Appended, Durable, Entry, Follower, INSTALLATION, Log, LogMetrics, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES,
+    MAX_ENTRY_BYTES, Options, SegmentInfo, Summary,
 };

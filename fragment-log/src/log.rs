@@ -1,21 +1,34 @@
 //! The log's public face.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use base::{Clock, Entropy, StreamId, SystemClock, SystemEntropy, Timestamp};
 use bytes::Bytes;
 
-use crate::LogError;
-use crate::format::{FrameHeader, FrameKind, Location, Lsn};
+use crate::format::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, Location, Lsn, TAG_BYTES};
 use crate::io::{DiskIo, Io};
-use crate::keys::{Keyring, MasterKey};
-use crate::lane::{LaneId, LaneMetrics};
+use crate::keys::{Keyring, MasterKey, Seal};
+use crate::lane::{BUDGET_BYTES, Lane, LaneId, LaneMetrics, LaneState, LaneWriter, Place};
+use crate::layout::Layout;
+use crate::read::Reader;
+use crate::recovery::recover;
+use crate::replay::replay;
+use crate::verify::verify;
+use crate::{Damage, LogError};
 
 /// The stream whose key belongs to the installation itself: it exists from the first start and
 /// cannot be destroyed. Commands that must outlive their stream are appended under it.
 pub const INSTALLATION: StreamId = StreamId(0);
+
+/// The most payload that one entry takes. Media and records are better cut at 1 MiB, so that one
+/// append does not hold up the others.
+pub const MAX_ENTRY_BYTES: usize = 16 * 1024 * 1024;
+/// The most sealed bytes that one append takes: all that may wait for a lane's disk at a time.
+pub const MAX_APPEND_BYTES: usize = BUDGET_BYTES;
+/// The most entries that one append takes.
+pub const MAX_APPEND_ENTRIES: usize = 4096;
 
 /// How to open a log.
 #[derive(Clone)]
@@ -138,23 +151,6 @@ pub struct LogMetrics {
     pub torn_tails: u64,
 }
 
-/// Stored bytes that fail their checks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The damaged file.
-    pub file: PathBuf,
-    /// The first damaged byte, as near as is known.
-    pub offset: u64,
-    /// How many bytes cannot be trusted.
-    pub bytes: u64,
-    /// Whose data, where that could still be read.
-    pub stream: Option<StreamId>,
-    /// Its server time, where that could still be read.
-    pub time: Option<Timestamp>,
-    /// Which check failed.
-    pub what: &'static str,
-}
-
 /// What [`Log::verify`] has looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -174,103 +170,220 @@ pub struct Summary {
 
 /// An open log.
 pub struct Log {
-    keys: Keyring,
+    lanes: Vec<Lane>,
+    seal: Seal,
+    reader: Reader,
+    place: Arc<Place>,
+    damages: Vec<Damage>,
+    torn_tails: u64,
+    _lock: Box<dyn Send + Sync>,
 }
 
 impl Log {
-    /// Opens the data folder, makes it where there is none, and recovers every lane.
+    /// Opens the data folder, makes it where there is none, and recovers every lane. Blocks on the
+    /// disk.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] while another process has it, [`LogError::MasterKey`] with the wrong
+    /// master key, [`LogError::Format`] where another version wrote it.
     pub fn open(options: Options) -> Result<Self, LogError> {
-        todo!("open {}", options.dir.display())
+        let Options { dir, segment_bytes, segment_age, master, clock, entropy, io } = options;
+        let layout = Layout::new(&dir);
+        let lock = layout.claim(&*io)?;
+        let writer = layout.begin_start(&*io, &*clock, &*entropy)?;
+        let fresh = !layout.holds_data(&*io)?;
+        let keys =
+            Keyring::open(Arc::clone(&io), &layout.keys(), master, Arc::clone(&entropy), writer, fresh)?;
+        let keys = Arc::new(keys);
+        let place = Arc::new(Place {
+            io: Arc::clone(&io),
+            layout: layout.clone(),
+            clock,
+            entropy,
+            segment_age,
+            followers: RwLock::default(),
+        });
+        let mut log = Self {
+            lanes: Vec::new(),
+            seal: Seal::new(Arc::clone(&keys)),
+            reader: Reader { io, layout, keys },
+            place,
+            damages: Vec::new(),
+            torn_tails: 0,
+            _lock: lock,
+        };
+        for id in LaneId::all() {
+            log.open_lane(id, segment_bytes)?;
+        }
+        Ok(log)
+    }
+
+    fn open_lane(&mut self, id: LaneId, bulk_segment_bytes: u64) -> Result<(), LogError> {
+        let found = recover(&*self.reader.io, &self.reader.layout, id)?;
+        self.damages.extend(found.damages);
+        self.torn_tails += found.torn_tails;
+        let segment_bytes = match id {
+            LaneId::Bulk(_) => bulk_segment_bytes,
+            LaneId::Control | LaneId::Records(_) => bulk_segment_bytes / 4,
+        };
+        self.lanes.push(Lane::new(LaneWriter {
+            state: Arc::new(LaneState::new(id, found.durable, found.segments, found.sequences)),
+            place: Arc::clone(&self.place),
+            segment_bytes,
+            next: found.next,
+            next_segment: found.next_segment,
+            active: None,
+        }));
+        Ok(())
     }
 
     /// Tells `follower` of every frame from now on. Call it before the first append.
     pub fn follow(&self, follower: Arc<dyn Follower>) {
-        drop(follower);
-        todo!("follow")
+        self.place.followers.write().expect("a follower does not panic").push(follower);
     }
 
     /// The lane's durable frames from `from` on, in order. Reads the payloads of metadata only.
-    /// Blocks on the disk. Damaged frames are left out (and told by [`Self::damages`]).
+    /// Damaged frames are left out and logged. Blocks on the disk.
     pub fn replay(
         &self,
         lane: LaneId,
         from: Lsn,
         each: &mut dyn FnMut(Durable) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        let _ = (from, each);
-        todo!("replay {lane}")
+        let segments: Vec<SegmentInfo> = self.state(lane).segments().values().cloned().collect();
+        replay(&self.reader, &segments, from, each)
     }
 
-    /// Seals the entries and appends them, in order and together. Resolves when they are on disk and
-    /// all followers have seen them. Waits while too much else waits for the disk.
+    /// Seals the entries and appends them, in order and in one batch. Resolves when they are on disk
+    /// and all followers have seen them; waits while too much else waits for the disk. An append
+    /// that is dropped, or fails with [`LogError::Stopped`] or [`LogError::Io`], may be in the log
+    /// all the same after a restart.
+    ///
+    /// # Errors
+    /// [`LogError::Full`]: nothing was kept; try again when there is space. [`LogError::NoKey`]: a
+    /// stream has no key. [`LogError::TooLarge`]: more than [`MAX_APPEND_BYTES`],
+    /// [`MAX_APPEND_ENTRIES`] or [`MAX_ENTRY_BYTES`]. [`LogError::Stopped`]: the lane has failed.
     pub async fn append(&self, lane: LaneId, entries: Vec<Entry>) -> Result<Appended, LogError> {
-        todo!("append {} to {lane}", entries.len())
+        let lane = &self.lanes[lane.index()];
+        lane.state.check_running()?;
+        if entries.is_empty() {
+            let last = lane.state.durable();
+            return Ok(Appended { first: last, last, locations: Vec::new(), bytes: 0 });
+        }
+        let bytes = sealed_bytes(&entries)?;
+        let budget = Arc::clone(&lane.state.budget);
+        let permit = budget.acquire_many_owned(bytes).await.expect("nobody closes the budget");
+        let frames = entries.into_iter().map(|entry| self.seal.seal(entry)).collect::<Result<_, _>>()?;
+        lane.append(frames, permit).await
     }
 
     /// The payload of one frame, verified and opened.
+    ///
+    /// # Errors
+    /// [`LogError::Gone`]: its segment was removed. [`LogError::NoKey`]: its stream was deleted.
+    /// [`LogError::Corrupt`]: the stored bytes are damaged.
     pub async fn read(&self, at: &Location) -> Result<Bytes, LogError> {
-        todo!("read {at:?}")
+        self.read_all(std::slice::from_ref(at)).await
     }
 
-    /// The payloads of several frames, verified, opened and joined.
+    /// The payloads of several frames, verified, opened and joined in one buffer. Fails like
+    /// [`Self::read`] if any of them does.
     pub async fn read_all(&self, pieces: &[Location]) -> Result<Bytes, LogError> {
-        todo!("read {pieces:?}")
+        let reader = self.reader.clone();
+        let pieces = pieces.to_vec();
+        let read = tokio::task::spawn_blocking(move || reader.joined(&pieces));
+        read.await.unwrap_or_else(|error| {
+            let source = Arc::new(std::io::Error::other(error));
+            Err(LogError::Io { doing: "read", path: self.reader.layout.log(), source })
+        })
     }
 
-    /// The greatest sequence number that any stored frame of the shard takes.
+    /// The greatest sequence number that any stored frame of the shard takes, in any lane.
     pub fn last_sequence(&self, stream: StreamId, shard: u32) -> Option<u64> {
-        todo!("last of {stream} {shard}")
+        self.lanes.iter().filter_map(|lane| lane.state.last_sequence(stream, shard)).max()
     }
 
     /// The lanes that hold anything.
     pub fn lanes(&self) -> Vec<LaneId> {
-        todo!("lanes")
+        let used = self.lanes.iter().filter(|lane| !lane.state.segments().is_empty());
+        used.map(|lane| lane.state.id).collect()
     }
 
     /// The last place in the lane's order that is on disk; 0 where there is none.
     pub fn durable(&self, lane: LaneId) -> Lsn {
-        todo!("durable of {lane}")
+        self.state(lane).durable()
     }
 
     /// All segment files, by lane and number.
     pub fn segments(&self) -> Vec<SegmentInfo> {
-        todo!("segments")
+        let all = |lane: &Lane| lane.state.segments().values().cloned().collect::<Vec<_>>();
+        self.lanes.iter().flat_map(all).collect()
     }
 
-    /// Unlinks a sealed segment and gives its space back. Blocks on the disk.
+    /// Unlinks a complete segment and gives its space back. A segment that is gone already is no
+    /// error. Blocks on the disk and behind the lane's appends.
+    ///
+    /// # Errors
+    /// [`LogError::InUse`] while the segment is being written.
     pub fn remove_segment(&self, lane: LaneId, segment: u64) -> Result<(), LogError> {
-        todo!("remove {segment} of {lane}")
+        self.lanes[lane.index()].remove(segment)
     }
 
     /// The keys.
     pub fn keys(&self) -> &Keyring {
-        &self.keys
+        &self.reader.keys
     }
 
-    /// Counters of all lanes.
+    /// Counters of the lanes that hold anything.
     pub fn metrics(&self) -> LogMetrics {
-        todo!("metrics")
+        let used = self.lanes.iter().map(|lane| lane.state.metrics()).filter(|lane| lane.segments > 0);
+        LogMetrics { lanes: used.collect(), damages: self.damages.len() as u64, torn_tails: self.torn_tails }
     }
 
     /// The damaged places found when the log was opened.
-    pub fn damages(&self) -> Vec<Damage> {
-        todo!("damages")
+    pub fn damages(&self) -> &[Damage] {
+        &self.damages
     }
 
-    /// Seals every lane's segment and stops its thread. Appends fail afterwards; reads go on. Blocks
-    /// on the disk. Dropping the log does the same.
+    /// Finishes the appends that wait, seals every lane's segment and stops its thread. Appends fail
+    /// afterwards; reads go on. Blocks on the disk. Dropping the log does the same.
     pub fn close(&self) {
-        todo!("close")
+        self.lanes.iter().for_each(Lane::close);
     }
 
     /// Checks every stored byte of a data folder, also beside a running server. With the master key
-    /// each frame is opened, too; without it checksums alone decide.
+    /// each frame is opened, too; without it checksums alone decide. Blocks on the disk.
     pub fn verify(
         dir: &Path,
         master: Option<&MasterKey>,
         report: &mut dyn FnMut(Damage),
     ) -> Result<Summary, LogError> {
-        let _ = (master, report);
-        todo!("verify {}", dir.display())
+        verify(dir, master, report)
     }
+
+    fn state(&self, lane: LaneId) -> &LaneState {
+        &self.lanes[lane.index()].state
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The sealed size of all entries, within the limits of one append.
+fn sealed_bytes(entries: &[Entry]) -> Result<u32, LogError> {
+    let within = |size: usize, unit, limit| {
+        if size > limit { Err(LogError::TooLarge { size, unit, limit }) } else { Ok(()) }
+    };
+    within(entries.len(), "entries", MAX_APPEND_ENTRIES)?;
+    let mut total = 0_usize;
+    for entry in entries {
+        let payload = entry.payload.iter().map(Bytes::len).fold(0, usize::saturating_add);
+        within(payload, "bytes in one entry", MAX_ENTRY_BYTES)?;
+        total += FRAME_HEADER_BYTES + payload + TAG_BYTES;
+    }
+    within(total, "bytes", MAX_APPEND_BYTES)?;
+    Ok(u32::try_from(total).expect("the limit of one append is below 4 GiB"))
 }

@@ -1,4 +1,4 @@
-//! The superblock: who writes now. Replaced at every start, before the first write to the log.
+//! The superblock: who writes now. Written at every start, before the first write to the log.
 
 use base::Timestamp;
 
@@ -31,9 +31,10 @@ impl Superblock {
         bytes
     }
 
-    /// Reads the whole file's bytes.
+    /// Reads the superblock at the start of `bytes`.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        if bytes.len() != BYTES || bytes[..4] != MAGIC {
+        let bytes: &[u8; BYTES] = bytes.first_chunk().ok_or(FormatError("the superblock is cut off"))?;
+        if bytes[..4] != MAGIC {
             return Err(FormatError("this is no superblock of format 0"));
         }
         let mut fields = Fields::new(&bytes[4..]);

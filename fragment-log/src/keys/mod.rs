@@ -17,10 +17,10 @@ use base::{Entropy, StreamId};
 use ring::aead::LessSafeKey;
 use ring::hkdf;
 
-use crate::format::{FrameHeader, WriterId};
-use crate::io::Io;
-use crate::{INSTALLATION, LogError};
-use table::Table;
+use crate::format::{FormatError, FrameHeader, WriterId};
+use crate::io::{Io, read_small, replace};
+use crate::{Damage, INSTALLATION, LogError};
+use table::{Table, TableError};
 
 /// The epoch of a stream's first data key.
 const FIRST_EPOCH: u32 = 1;
@@ -65,9 +65,12 @@ impl Keyring {
         writer: WriterId,
         fresh: bool,
     ) -> Result<Self, LogError> {
-        let store = Store { io, master, copies: ["table.0", "table.1"].map(|name| dir.join(name)) };
+        let store = Store::new(io, dir, master);
         let table = match store.load()? {
-            Some(table) => table,
+            Some((table, bytes)) => {
+                store.repair(&bytes)?;
+                table
+            }
             None if fresh => {
                 let mut table = Table::default();
                 table.keys.insert(INSTALLATION, Secret(entropy.bytes()));
@@ -76,10 +79,44 @@ impl Keyring {
             }
             None => return Err(LogError::NoKeyTable(store.copies[0].clone())),
         };
-        let streams =
-            table.keys.iter().map(|(&stream, data)| (stream, StreamKey::new(data.clone(), writer))).collect();
+        Self::new(store, table, entropy, writer)
+    }
+
+    /// Loads the key table without touching it, beside a running server.
+    pub(crate) fn open_to_read(
+        io: Arc<dyn Io>,
+        dir: &Path,
+        master: MasterKey,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, LogError> {
+        let store = Store::new(io, dir, master);
+        let (table, _) = store.load()?.ok_or_else(|| LogError::NoKeyTable(store.copies[0].clone()))?;
+        let writer = WriterId(entropy.bytes());
+        Self::new(store, table, entropy, writer)
+    }
+
+    /// The copies of the key table that fail their checksum.
+    pub(crate) fn damages(io: &dyn Io, dir: &Path) -> Result<Vec<Damage>, LogError> {
+        let mut damages = Vec::new();
+        for path in ["table.0", "table.1"].map(|name| dir.join(name)) {
+            let Some(bytes) = read_small(io, &path)? else { continue };
+            if let Err(FormatError(what)) = Table::check(&bytes) {
+                damages.push(Damage::plain(path, 0..bytes.len() as u64, what));
+            }
+        }
+        Ok(damages)
+    }
+
+    fn new(
+        store: Store,
+        table: Table,
+        entropy: Arc<dyn Entropy>,
+        writer: WriterId,
+    ) -> Result<Self, LogError> {
+        let key = |(&stream, data): (&StreamId, &Secret)| (stream, StreamKey::new(data.clone(), writer));
+        let streams = RwLock::new(table.keys.iter().map(key).collect());
         let installation = table.keys.get(&INSTALLATION).cloned().ok_or(LogError::NoKey(INSTALLATION))?;
-        Ok(Self { store, entropy, writer, table: table.into(), streams: RwLock::new(streams), installation })
+        Ok(Self { store, entropy, writer, table: table.into(), streams, installation })
     }
 
     /// Makes the stream's data key and makes it durable. A stream that has a key keeps it. Blocks on
@@ -164,35 +201,41 @@ impl Secret {
 }
 
 impl Store {
-    /// The newest readable copy. Repairs the other one.
-    fn load(&self) -> Result<Option<Table>, LogError> {
+    fn new(io: Arc<dyn Io>, dir: &Path, master: MasterKey) -> Self {
+        Self { io, master, copies: ["table.0", "table.1"].map(|name| dir.join(name)) }
+    }
+
+    /// The newest readable copy and its bytes.
+    fn load(&self) -> Result<Option<(Table, Vec<u8>)>, LogError> {
         let mut tables = Vec::new();
         let mut damaged = None;
         for path in &self.copies {
-            let Some(bytes) = crate::io::read_small(&*self.io, path)? else { continue };
+            let Some(bytes) = read_small(&*self.io, path)? else { continue };
             match Table::open(&bytes, &self.master) {
-                Ok(table) => tables.push((bytes, table)),
-                Err(table::TableError::Format(error)) => {
-                    damaged = Some(LogError::corrupt(path, 0)(error));
-                }
-                Err(table::TableError::WrongMaster) => {
-                    return Err(LogError::MasterKey(format!(
-                        "this is not the master key that {} was wrapped with",
-                        path.display()
-                    )));
+                Ok(table) => tables.push((table, bytes)),
+                Err(TableError::Format(error)) => damaged = Some(LogError::corrupt(path, 0)(error)),
+                Err(TableError::WrongMaster) => {
+                    let table = path.display();
+                    let what = format!("this is not the master key that {table} was wrapped with");
+                    return Err(LogError::MasterKey(what));
                 }
             }
         }
-        let Some((bytes, table)) = tables.into_iter().max_by_key(|(_, table)| table.generation) else {
-            return damaged.map_or(Ok(None), Err);
-        };
+        match tables.into_iter().max_by_key(|(table, _)| table.generation) {
+            Some(newest) => Ok(Some(newest)),
+            None => damaged.map_or(Ok(None), Err),
+        }
+    }
+
+    /// Makes both copies `bytes`.
+    fn repair(&self, bytes: &[u8]) -> Result<(), LogError> {
         for path in &self.copies {
-            if crate::io::read_small(&*self.io, path)?.as_ref() != Some(&bytes) {
-                tracing::warn!(file = %path.display(), "this copy of the key table was old or damaged: replaced");
-                crate::io::replace(&*self.io, path, &bytes)?;
+            if read_small(&*self.io, path)?.as_deref() != Some(bytes) {
+                tracing::warn!(file = %path.display(), "a copy of the key table was old or damaged: replaced");
+                replace(&*self.io, path, bytes)?;
             }
         }
-        Ok(Some(table))
+        Ok(())
     }
 
     /// Replaces both copies by `table` under a new table key, which makes older copies useless
@@ -200,7 +243,7 @@ impl Store {
     fn replace(&self, table: &mut Table, entropy: &dyn Entropy) -> Result<(), LogError> {
         table.generation += 1;
         let bytes = table.seal(&self.master, entropy);
-        self.copies.iter().try_for_each(|path| crate::io::replace(&*self.io, path, &bytes))
+        self.copies.iter().try_for_each(|path| replace(&*self.io, path, &bytes))
     }
 }
 

@@ -58,16 +58,23 @@ impl Table {
         [&MAGIC[..], &crc32c::crc32c(&body).to_le_bytes(), &body].concat()
     }
 
-    /// Reads the whole file's bytes.
-    pub(super) fn open(bytes: &[u8], master: &MasterKey) -> Result<Self, TableError> {
-        let (head, rows) = bytes.split_at_checked(HEAD).ok_or(FormatError("the key table is cut off"))?;
-        let mut fields = Fields::new(head);
+    /// Checks the whole file's bytes as far as that goes without the master key.
+    pub(super) fn check(bytes: &[u8]) -> Result<(), FormatError> {
+        let mut fields = Fields::new(bytes);
         if fields.array()? != MAGIC {
-            return Err(FormatError("this is no key table of format 0").into());
+            return Err(FormatError("this is no key table of format 0"));
         }
         if fields.u32()? != crc32c::crc32c(&bytes[8..]) {
-            return Err(FormatError("the key table's checksum is wrong").into());
+            return Err(FormatError("the key table's checksum is wrong"));
         }
+        Ok(())
+    }
+
+    /// Reads the whole file's bytes.
+    pub(super) fn open(bytes: &[u8], master: &MasterKey) -> Result<Self, TableError> {
+        Self::check(bytes)?;
+        let (head, rows) = bytes.split_at_checked(HEAD).ok_or(FormatError("the key table is cut off"))?;
+        let mut fields = Fields::new(&head[8..]);
         let generation = fields.u64()?;
         let nonce = fields.array()?;
         let mut wrapped = fields.array::<WRAPPED>()?;

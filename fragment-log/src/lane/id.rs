@@ -87,11 +87,6 @@ impl LaneId {
     pub fn from_code(code: u8) -> Option<Self> {
         Self::all().find(|lane| lane.code() == code)
     }
-
-    /// The lane of a folder's name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|lane| lane.to_string() == name)
-    }
 }
 
 impl fmt::Display for LaneId {
@@ -109,14 +104,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_names_and_places_lead_back_to_the_lane() {
+    fn codes_and_places_lead_back_to_the_lane() {
         for (place, lane) in LaneId::all().enumerate() {
             assert_eq!(lane.index(), place);
             assert_eq!(LaneId::from_code(lane.code()), Some(lane));
-            assert_eq!(LaneId::from_name(&lane.to_string()), Some(lane));
         }
         assert_eq!(LaneId::from_code(0x15), None);
-        assert_eq!(LaneId::from_name("bulk"), None);
     }
 
     #[test]

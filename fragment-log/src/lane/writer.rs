@@ -1,0 +1,338 @@
+//! The lane's thread: takes what waits, writes it as one batch, syncs once, tells everyone.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use base::{Clock, Entropy};
+
+use super::{LaneState, Submission, Task};
+use crate::format::{BLOCK, BatchHead, FooterRow, Lsn, SegmentHeader, SegmentUuid};
+use crate::io::Io;
+use crate::layout::Layout;
+use crate::segment::{SegmentWriter, unlink};
+use crate::{Appended, Durable, Follower, Location, LogError, SegmentInfo};
+
+/// A batch takes no further append once it has this many sealed bytes, so that no ack waits for more.
+const BATCH_BYTES: u64 = 16 * 1024 * 1024;
+/// … or this many frames: with its head and padding still one `pwritev`.
+const BATCH_FRAMES: usize = 1000;
+/// A lane this long without appends writes its durable mark.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Where lanes write, and whom they tell.
+pub(crate) struct Place {
+    pub(crate) io: Arc<dyn Io>,
+    pub(crate) layout: Layout,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) segment_age: Duration,
+    pub(crate) followers: RwLock<Vec<Arc<dyn Follower>>>,
+}
+
+/// The writing side of a lane.
+pub(crate) struct LaneWriter {
+    pub(crate) state: Arc<LaneState>,
+    pub(crate) place: Arc<Place>,
+    pub(crate) segment_bytes: u64,
+    /// The place that the next frame takes.
+    pub(crate) next: Lsn,
+    /// The number that the next segment takes.
+    pub(crate) next_segment: u64,
+    pub(crate) active: Option<Active>,
+}
+
+/// The segment that is being written.
+pub(crate) struct Active {
+    writer: SegmentWriter,
+    begun: Duration,
+    /// Whether a durable mark vouches for all of its batches.
+    marked: bool,
+}
+
+impl LaneWriter {
+    /// Works until it is told to close or everyone has let go of the lane.
+    pub(super) fn run(mut self, tasks: &Receiver<Task>) {
+        let mut held = None;
+        loop {
+            match held.take().map_or_else(|| self.wait(tasks), Ok) {
+                Ok(Task::Append(first)) => {
+                    let batch = gather(first, tasks, &mut held);
+                    self.commit(batch);
+                }
+                Ok(Task::Remove { segment, reply }) => {
+                    // Whoever asked may have gone; the segment has gone all the same.
+                    let _ = reply.send(self.remove(segment));
+                }
+                Ok(Task::Close) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => self.idle(),
+            }
+        }
+        self.seal_unless_stopped();
+    }
+
+    fn wait(&self, tasks: &Receiver<Task>) -> Result<Task, RecvTimeoutError> {
+        let running = self.state.check_running().is_ok();
+        match self.active.as_ref().filter(|_| running) {
+            None => tasks.recv().map_err(RecvTimeoutError::from),
+            Some(active) => {
+                let until_old = self.place.segment_age.saturating_sub(self.age(active));
+                tasks.recv_timeout(if active.marked { until_old } else { until_old.min(IDLE) })
+            }
+        }
+    }
+
+    fn age(&self, active: &Active) -> Duration {
+        self.place.clock.monotonic().saturating_sub(active.begun)
+    }
+
+    fn commit(&mut self, batch: Vec<Submission>) {
+        match self.write(&batch) {
+            Ok(head) => self.tell(batch, &head),
+            Err(error) => {
+                if matches!(error, LogError::Full { .. }) {
+                    self.count(|counters| &counters.full, batch.len() as u64);
+                }
+                for submission in batch {
+                    let _ = submission.reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Puts the batch on disk. An error other than [`LogError::Full`] stops the lane.
+    fn write(&mut self, batch: &[Submission]) -> Result<BatchHead, LogError> {
+        let frames = || batch.iter().flat_map(|submission| &submission.frames);
+        let durable = self.state.durable();
+        let slots: Vec<_> = frames().map(|frame| frame.slot).collect();
+        let bytes: u64 = slots.iter().map(|slot| u64::from(slot.len)).sum();
+        let first = self.next;
+        let state = Arc::clone(&self.state);
+        let writer = &mut self.room_for(bytes + BLOCK)?.writer;
+        let head = writer.head(first, durable, slots);
+        writer.write(&head, frames().map(|frame| frame.bytes.as_slice())).inspect_err(|error| {
+            if !matches!(error, LogError::Full { .. }) {
+                state.stop(error);
+            }
+        })?;
+        self.sync()?;
+        Ok(head)
+    }
+
+    /// The active segment, with room for a batch of about `bytes`; a new one where it is needed.
+    fn room_for(&mut self, bytes: u64) -> Result<&mut Active, LogError> {
+        self.state.check_running()?;
+        let done = self.active.as_ref().is_some_and(|active| {
+            let full = active.writer.end > BLOCK && active.writer.end + bytes > self.segment_bytes;
+            full || self.age(active) >= self.place.segment_age
+        });
+        if done {
+            self.seal_unless_stopped();
+            self.state.check_running()?;
+        }
+        if self.active.is_none() {
+            self.active = Some(self.begin_segment()?);
+        }
+        Ok(self.active.as_mut().expect("it was just made where there was none"))
+    }
+
+    fn begin_segment(&mut self) -> Result<Active, LogError> {
+        let Place { io, layout, clock, entropy, .. } = &*self.place;
+        let lane = self.state.id;
+        let dir = layout.lane(lane);
+        let header = SegmentHeader {
+            lane,
+            uuid: SegmentUuid(entropy.bytes()),
+            number: self.next_segment,
+            first: self.next,
+            durable: self.state.durable(),
+            created: clock.now(),
+        };
+        let path = layout.segment(lane, header.number);
+        make_dir(&**io, layout, &dir)?;
+        let file = io.create(&path).map_err(LogError::io("create", &path))?;
+        let writer =
+            SegmentWriter::begin(&**io, &path, file, header, self.segment_bytes).inspect_err(|error| {
+                match error {
+                    // Nothing is in it yet. What cannot be unlinked now is set aside at the next start.
+                    LogError::Full { .. } => drop(unlink(&**io, &path)),
+                    error => self.state.stop(error),
+                }
+            })?;
+        self.next_segment += 1;
+        let info = SegmentInfo {
+            lane,
+            segment: header.number,
+            first: header.first,
+            last: Lsn(header.first.0 - 1),
+            bytes: writer.end,
+            created: header.created,
+            sealed: false,
+        };
+        self.state.segments().insert(header.number, info);
+        Ok(Active { writer, begun: clock.monotonic(), marked: false })
+    }
+
+    /// Makes the active segment durable; an error stops the lane, because the system forgets which
+    /// pages it could not write.
+    fn sync(&mut self) -> Result<(), LogError> {
+        let Some(active) = &self.active else { return Ok(()) };
+        let before = self.place.clock.monotonic();
+        let synced = active.writer.sync().inspect_err(|error| self.state.stop(error));
+        let took = self.place.clock.monotonic().saturating_sub(before);
+        self.count(|counters| &counters.syncs, 1);
+        self.count(|counters| &counters.sync_micros, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        match synced {
+            // A later sync may succeed without these pages, so running out of space here is no
+            // different from any other failure.
+            Err(LogError::Full { .. }) => {
+                Err(self.state.check_running().expect_err("the lane was just stopped"))
+            }
+            synced => synced,
+        }
+    }
+
+    /// Tells followers, then producers, of a batch that is on disk.
+    fn tell(&mut self, batch: Vec<Submission>, head: &BatchHead) {
+        let active = self.active.as_mut().expect("the batch was just written to it");
+        active.marked = false;
+        let frames = durable_frames(&batch, head, active.writer.header.number);
+        let rows = frames.iter().map(|frame| FooterRow {
+            lsn: frame.lsn,
+            offset: frame.location.offset,
+            header: frame.header,
+        });
+        active.writer.rows.extend(rows);
+        self.next = head.next();
+        let last = Lsn(head.next().0 - 1);
+        let headers = frames.iter().map(|frame| frame.header);
+        self.state.wrote(active.writer.header.number, active.writer.end, last, headers);
+        self.count(|counters| &counters.batches, 1);
+        self.count(|counters| &counters.frames, frames.len() as u64);
+        self.count(|counters| &counters.bytes, head.bytes());
+        for follower in self.place.followers.read().expect("a follower does not panic").iter() {
+            follower.durable(self.state.id, &frames);
+        }
+        let mut rest = frames.as_slice();
+        for submission in batch {
+            let (mine, after) = rest.split_at(submission.frames.len());
+            rest = after;
+            // The producer may have given up waiting; its frames are in the log all the same.
+            let _ = submission.reply.send(Ok(appended(mine)));
+        }
+    }
+
+    /// Nothing came for a while: vouch for the last batch, or complete a segment that has become old.
+    fn idle(&mut self) {
+        let Some(active) = &mut self.active else { return };
+        let segment = (active.writer.header.number, active.writer.end + BLOCK);
+        let old = self.place.clock.monotonic().saturating_sub(active.begun) >= self.place.segment_age;
+        if old || segment.1 > self.segment_bytes {
+            return self.seal_unless_stopped();
+        }
+        active.marked = true;
+        let durable = self.state.durable();
+        let mark = active.writer.head(self.next, durable, Vec::new());
+        match active.writer.write(&mark, std::iter::empty()) {
+            Ok(()) if self.sync().is_ok() => {
+                self.state.wrote(segment.0, segment.1, durable, std::iter::empty());
+            }
+            // A full disk can do without the mark; a failed sync has stopped the lane.
+            Ok(()) | Err(LogError::Full { .. }) => {}
+            Err(error) => self.state.stop(&error),
+        }
+    }
+
+    /// Completes the active segment. Without space for its footer it stays without.
+    fn seal_unless_stopped(&mut self) {
+        if self.state.check_running().is_err() {
+            return;
+        }
+        let Some(active) = self.active.take() else { return };
+        let number = active.writer.header.number;
+        match active.writer.seal(self.next) {
+            Ok(()) => {}
+            Err(error @ LogError::Full { .. }) => {
+                tracing::warn!(lane = %self.state.id, segment = number, %error, "segment left without a footer");
+            }
+            Err(error) => self.state.stop(&error),
+        }
+        if let Some(info) = self.state.segments().get_mut(&number) {
+            info.sealed = true;
+        }
+    }
+
+    fn remove(&mut self, segment: u64) -> Result<(), LogError> {
+        let lane = self.state.id;
+        let newest = match self.state.segments().get(&segment) {
+            None => return Ok(()),
+            Some(info) if !info.sealed => return Err(LogError::InUse { lane, segment }),
+            Some(_) => segment + 1 == self.next_segment,
+        };
+        if newest {
+            // The newest segment remembers how far the lane's order has come.
+            self.room_for(0)?;
+        }
+        unlink(&*self.place.io, &self.place.layout.segment(lane, segment))?;
+        self.state.segments().remove(&segment);
+        Ok(())
+    }
+
+    fn count(&self, which: impl Fn(&super::state::Counters) -> &AtomicU64, by: u64) {
+        which(&self.state.counters).fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+/// The first append and those that wait behind it, up to the batch's limits. A task of another kind
+/// is held for afterwards.
+fn gather(first: Submission, tasks: &Receiver<Task>, held: &mut Option<Task>) -> Vec<Submission> {
+    let bytes_of = |submission: &Submission| -> u64 {
+        submission.frames.iter().map(|frame| u64::from(frame.slot.len)).sum()
+    };
+    let (mut bytes, mut frames) = (bytes_of(&first), first.frames.len());
+    let mut batch = vec![first];
+    while bytes < BATCH_BYTES && frames < BATCH_FRAMES {
+        match tasks.try_recv() {
+            Ok(Task::Append(next)) => {
+                bytes += bytes_of(&next);
+                frames += next.frames.len();
+                batch.push(next);
+            }
+            Ok(other) => {
+                *held = Some(other);
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    batch
+}
+
+fn durable_frames(batch: &[Submission], head: &BatchHead, segment: u64) -> Vec<Durable> {
+    let frames = batch.iter().flat_map(|submission| &submission.frames);
+    let places = head.places().zip(frames);
+    let told = places.map(|((lsn, offset, slot), frame)| Durable {
+        lsn,
+        header: frame.header,
+        location: Location { lane: head.lane, segment, offset, len: slot.len },
+        payload: frame.metadata.clone(),
+    });
+    told.collect()
+}
+
+fn appended(frames: &[Durable]) -> Appended {
+    Appended {
+        first: frames.first().map(|frame| frame.lsn).unwrap_or_default(),
+        last: frames.last().map(|frame| frame.lsn).unwrap_or_default(),
+        locations: frames.iter().map(|frame| frame.location).collect(),
+        bytes: frames.iter().map(|frame| u64::from(frame.location.len)).sum(),
+    }
+}
+
+fn make_dir(io: &dyn Io, layout: &Layout, dir: &Path) -> Result<(), LogError> {
+    io.create_dir_all(dir).map_err(LogError::io("create", dir))?;
+    let log = layout.log();
+    io.sync_dir(&log).map_err(LogError::io("sync", &log))
+}

@@ -1,0 +1,113 @@
+//! Writing one segment, front to back.
+
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+
+use crate::LogError;
+use crate::format::{BLOCK, BatchHead, Footer, FooterRow, FrameSlot, Lsn, SegmentHeader};
+use crate::io::{File, Io};
+
+/// Space is reserved in steps of this, so that neither a short segment nor a small disk pays for a
+/// whole segment at once.
+const ALLOCATE_STEP: u64 = 16 * 1024 * 1024;
+
+const PADDING: [u8; BLOCK as usize] = [0; BLOCK as usize];
+
+/// The segment that a lane writes.
+pub(crate) struct SegmentWriter {
+    pub(crate) header: SegmentHeader,
+    /// Where the next batch goes.
+    pub(crate) end: u64,
+    /// Frames that are on disk.
+    pub(crate) rows: Vec<FooterRow>,
+    path: PathBuf,
+    file: Box<dyn File>,
+    allocated: u64,
+    step: u64,
+}
+
+impl SegmentWriter {
+    /// Begins a segment in the empty `file`: header and name are on disk afterwards.
+    pub(crate) fn begin(
+        io: &dyn Io,
+        path: &Path,
+        file: Box<dyn File>,
+        header: SegmentHeader,
+        segment_bytes: u64,
+    ) -> Result<Self, LogError> {
+        let step = segment_bytes.clamp(BLOCK, ALLOCATE_STEP).next_multiple_of(BLOCK);
+        let mut writer =
+            Self { header, end: BLOCK, rows: Vec::new(), path: path.to_owned(), file, allocated: 0, step };
+        writer.allocate(BLOCK)?;
+        writer.file.write_at(&[IoSlice::new(&header.to_bytes())], 0).map_err(LogError::io("write", path))?;
+        writer.sync()?;
+        let dir = path.parent().unwrap_or(Path::new("."));
+        io.sync_dir(dir).map_err(LogError::io("sync", dir))?;
+        Ok(writer)
+    }
+
+    /// The head of the batch that would be written next.
+    pub(crate) fn head(&self, first: Lsn, durable: Lsn, frames: Vec<FrameSlot>) -> BatchHead {
+        let SegmentHeader { lane, uuid, .. } = self.header;
+        BatchHead { lane, segment: uuid, offset: self.end, first, durable, frames }
+    }
+
+    /// Writes a batch at the end. After an error the end is where it was, and what was half written
+    /// is overwritten by the next batch.
+    pub(crate) fn write<'a>(
+        &mut self,
+        head: &BatchHead,
+        frames: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), LogError> {
+        let padded = head.padded_bytes();
+        self.allocate(self.end + padded)?;
+        let front = head.to_bytes();
+        let padding = usize::try_from(padded - head.bytes()).expect("padding is less than a block");
+        let mut parts = vec![IoSlice::new(&front)];
+        parts.extend(frames.map(|frame| IoSlice::new(frame)));
+        parts.push(IoSlice::new(&PADDING[..padding]));
+        self.file.write_at(&parts, self.end).map_err(LogError::io("write", &self.path))?;
+        self.end += padded;
+        Ok(())
+    }
+
+    /// Makes everything written durable.
+    pub(crate) fn sync(&self) -> Result<(), LogError> {
+        self.file.sync().map_err(LogError::io("sync", &self.path))
+    }
+
+    /// Completes the segment with its footer and gives unused space back. `next` is the place after
+    /// its last frame.
+    pub(crate) fn seal(self, next: Lsn) -> Result<(), LogError> {
+        let footer = Footer { segment: self.header, next, rows: self.rows };
+        seal_file(&*self.file, &self.path, &footer, self.end)
+    }
+
+    fn allocate(&mut self, end: u64) -> Result<(), LogError> {
+        if end <= self.allocated {
+            return Ok(());
+        }
+        let stepped = (self.allocated + self.step).max(end);
+        let reserve = |until: u64| self.file.allocate(self.allocated, until - self.allocated);
+        self.allocated = match reserve(stepped).map_err(LogError::io("write", &self.path)) {
+            Ok(()) => stepped,
+            Err(LogError::Full { .. }) => {
+                reserve(end).map_err(LogError::io("write", &self.path))?;
+                end
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+}
+
+/// Puts the footer at `end`, cuts the file off after it, and makes both durable.
+pub(crate) fn seal_file(file: &dyn File, path: &Path, footer: &Footer, end: u64) -> Result<(), LogError> {
+    let bytes = footer.to_bytes(end);
+    let write = || {
+        file.write_at(&[IoSlice::new(&bytes)], end)?;
+        file.truncate(end + bytes.len() as u64)?;
+        file.sync()
+    };
+    write().map_err(LogError::io("seal", path))
+}

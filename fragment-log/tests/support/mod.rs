@@ -1,0 +1,72 @@
+//! What the log's tests share.
+
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
+pub mod sim;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use base::{StreamId, Timestamp};
+use bytes::Bytes;
+use fragment_log::io::Io;
+use fragment_log::{Durable, Entry, Follower, FrameKind, LaneId, Log, LogError, Lsn, MasterKey, Options};
+
+/// Base64 of 32 bytes.
+pub const MASTER: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
+pub fn master() -> MasterKey {
+    MasterKey::from_base64(MASTER).expect("it is base64 of 32 bytes")
+}
+
+pub fn options(dir: &Path) -> Options {
+    Options { segment_bytes: 256 * 1024, ..Options::new(dir, master()) }
+}
+
+pub fn options_on(dir: &Path, io: Arc<dyn Io>) -> Options {
+    Options { io, ..options(dir) }
+}
+
+pub fn entry(kind: FrameKind, stream: StreamId, sequence: u64, payload: Vec<u8>) -> Entry {
+    let at = Timestamp::from_millis(1_700_000_000_000 + i64::try_from(sequence).expect("it is small"));
+    Entry {
+        kind,
+        stream,
+        shard: 0,
+        first_sequence: sequence,
+        count: 1,
+        server_time: at,
+        producer_time: at,
+        flags: 0,
+        payload: vec![Bytes::from(payload)],
+    }
+}
+
+/// Runs a future of the log: all it needs is somewhere to block.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime needs no resources")
+        .block_on(future)
+}
+
+pub fn replayed(log: &Log, lane: LaneId, from: Lsn) -> Result<Vec<Durable>, LogError> {
+    let mut frames = Vec::new();
+    log.replay(lane, from, &mut |frame| {
+        frames.push(frame);
+        Ok(())
+    })?;
+    Ok(frames)
+}
+
+/// Remembers what it is told.
+#[derive(Default)]
+pub struct Told(pub Mutex<Vec<(LaneId, Durable)>>);
+
+impl Follower for Told {
+    fn durable(&self, lane: LaneId, frames: &[Durable]) {
+        let mut told = self.0.lock().expect("no test panics here");
+        told.extend(frames.iter().map(|frame| (lane, frame.clone())));
+    }
+}
