@@ -41,7 +41,7 @@ pub(super) fn name(
         cut;
     let first = |number: &u8| frames.iter().find(|frame| frame.track == *number).map(|frame| frame.dts);
     let firsts: Vec<_> = numbers.iter().map(first).collect();
-    let named = run.name(starts_run, clocks, &firsts, lead, server, now)?;
+    let named = run.name(starts_run, clocks, &firsts, lead, server.offset_us(arrival), now)?;
     for frame in &mut frames {
         let index = numbers.iter().position(|number| *number == frame.track)?;
         let zero = run.zero_tick(index);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::{ClockSource, Timestamp};
 
-use super::{STEP_US, ServerClock, TimestampSource, TrackClock, micros, slew, ticks_to_us, us_to_ticks};
+use super::{STEP_US, TimestampSource, TrackClock, micros, slew, ticks_to_us, us_to_ticks};
 
 /// An anchor further off than this is lost: slewing it back would take more than half an hour.
 const LOST_US: i64 = 1_000_000;
@@ -69,7 +69,7 @@ impl RunClock {
     }
 
     /// Names a fragment. `firsts` has each track's first tick in the fragment; the track `lead` has
-    /// one. A run begins where `starts_run` says so, where there is none, and where the clock that is
+    /// one. `offset_us` is UTC minus monotonic as it was when the fragment began. A run begins where `starts_run` says so, where there is none, and where the clock that is
     /// followed turns out to be another one than so far. `None` where the leading track has no frame.
     pub(crate) fn name(
         &mut self,
@@ -77,19 +77,19 @@ impl RunClock {
         tracks: &mut [TrackClock],
         firsts: &[Option<i64>],
         lead: usize,
-        server: &ServerClock,
-        arrival: Duration,
+        offset_us: i64,
+        now: Duration,
     ) -> Option<Named> {
-        let now_us = micros(arrival);
+        let now_us = micros(now);
         let first = firsts.get(lead).copied().flatten()?;
         let track = tracks.get_mut(lead)?;
-        let zero = self.zero(track, server, now_us)?;
+        let zero = self.zero(track, offset_us, now_us)?;
         let clock_rate = track.clock_rate();
         let run = self.run.take().filter(|_| !starts_run);
         let run = run.filter(|run| self.follows(run, &zero, lead, clock_rate, now_us));
         let starts_run = run.is_none();
         let mut run = run.unwrap_or_else(|| Run::begin(&zero, first, lead, clock_rate, firsts.len()));
-        run.place_tracks(tracks, firsts, lead, server);
+        run.place_tracks(tracks, firsts, lead);
         let producer = run.advance(&zero, first, lead, clock_rate);
         let named = Named {
             starts_run,
@@ -125,8 +125,8 @@ impl RunClock {
     }
 
     /// UTC of a track's tick zero, by the clock that the setting and the reports' conduct choose.
-    fn zero(&self, track: &mut TrackClock, server: &ServerClock, now_us: i64) -> Option<Zero> {
-        let server_us = track.zero_us()? + server.offset_us();
+    fn zero(&self, track: &mut TrackClock, offset_us: i64, now_us: i64) -> Option<Zero> {
+        let server_us = track.zero_us()? + offset_us;
         let trusted = track.reports_trusted(server_us, now_us);
         let reported = track.reported_zero_us();
         let believed = match self.setting {
@@ -166,21 +166,13 @@ impl Run {
 
     /// Gives tracks that have their first frames in the run their place beside the leading one: by
     /// arrival of the least-delayed frames, and by the tracks' own reports where both have them.
-    fn place_tracks(
-        &mut self,
-        tracks: &[TrackClock],
-        firsts: &[Option<i64>],
-        lead: usize,
-        server: &ServerClock,
-    ) {
-        let Some(leader) = tracks.get(lead) else { return };
+    fn place_tracks(&mut self, tracks: &[TrackClock], firsts: &[Option<i64>], lead: usize) {
+        let (Some(leader), Some(place)) = (tracks.get(lead), self.zeros[lead]) else { return };
+        let Some(leader_us) = leader.zero_us() else { return };
+        let origin_us = leader_us + ticks_to_us(place, leader.clock_rate());
         for (index, track) in tracks.iter().enumerate() {
             let fresh = self.zeros[index].is_none() && firsts.get(index).copied().flatten().is_some();
-            let (Some(zero_us), true) = (track.zero_us(), fresh) else { continue };
-            let origin_us = match (leader.zero_us(), self.zeros[lead]) {
-                (Some(leader_us), Some(place)) => leader_us + ticks_to_us(place, leader.clock_rate()),
-                _ => self.anchor_us - server.offset_us(),
-            };
+            let Some(zero_us) = track.zero_us().filter(|_| fresh) else { continue };
             let skew_us = self.skew(leader, track);
             self.zeros[index] = Some(us_to_ticks(origin_us - zero_us - skew_us, track.clock_rate()));
         }

@@ -48,19 +48,17 @@ impl ServerClock {
         None
     }
 
-    /// UTC minus monotonic, now.
-    pub(crate) fn offset_us(&self) -> i64 {
-        self.offset_us
+    /// UTC minus monotonic for what arrived at `monotonic`; also after a step since then.
+    pub(crate) fn offset_us(&self, monotonic: Duration) -> i64 {
+        match self.stepped {
+            Some(step) if micros(monotonic) < step.at_us => step.offset_before_us,
+            Some(_) | None => self.offset_us,
+        }
     }
 
-    /// The UTC time of something that arrived at `monotonic`; also after a step since then.
+    /// The UTC time of what arrived at `monotonic`.
     pub(crate) fn at(&self, monotonic: Duration) -> Timestamp {
-        let at = micros(monotonic);
-        let offset = match self.stepped {
-            Some(step) if at < step.at_us => step.offset_before_us,
-            Some(_) | None => self.offset_us,
-        };
-        Timestamp::from_millis((at + offset).div_euclid(1000))
+        Timestamp::from_millis((micros(monotonic) + self.offset_us(monotonic)).div_euclid(1000))
     }
 }
 
