@@ -137,11 +137,11 @@ impl Recorder {
     /// have nothing to do with the old one's.
     ///
     /// # Errors
-    /// As [`Self::access_unit`].
-    pub async fn source_changed(&mut self, track: u8) -> Result<(), IngestError> {
+    /// [`IngestError::UnknownTrack`].
+    pub fn source_changed(&mut self, track: u8) -> Result<(), IngestError> {
         let index = self.index(track)?;
         self.assembler.source_changed(index, &mut self.named);
-        self.send().await
+        Ok(())
     }
 
     /// Counts packets that never arrived.
