@@ -1,0 +1,305 @@
+//! The index's public face.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use base::{Clock, FragmentMeta, FragmentNumber, Page, StreamId, Tags, Timestamp};
+use catalog::Catalog;
+use fragment_log::{Follower, Log};
+use tokio::sync::oneshot;
+
+use crate::assemble::Fresh;
+use crate::find::{Find, Visible};
+use crate::intake::{Intake, Request};
+use crate::open::{self, Opened};
+use crate::overlay::Overlay;
+use crate::query::cutoff;
+use crate::search::{Expression, Readers};
+use crate::timeline::Timeline;
+use crate::view::{self, Pool, Span};
+use crate::{Bucket, FragmentEntry, Hit, IndexError, Rebuilt, SearchQuery, Swept, Window};
+
+/// How to open the index.
+#[derive(Clone)]
+pub struct IndexerOptions {
+    /// `DATA/index`.
+    pub dir: PathBuf,
+    /// Tells what is expired.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The index of one installation.
+pub struct Indexer {
+    log: Arc<Log>,
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    overlay: Arc<Overlay>,
+    intake: Arc<Intake>,
+    readers: Arc<Readers>,
+    pool: Pool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Indexer {
+    /// Opens both views, brings them up to date from the log (rebuilds what is missing or damaged) and follows
+    /// the log from here on. Call it before the first fragment is appended. Blocks on the disk.
+    pub fn open(
+        log: Arc<Log>,
+        catalog: Arc<Catalog>,
+        options: IndexerOptions,
+    ) -> Result<Arc<Self>, IndexError> {
+        let Opened { owner, tracks } =
+            open::open(Arc::clone(&log), Arc::clone(&catalog), &options, &mut |_| {})?;
+        let pool = Pool::new(options.dir.clone(), tracks);
+        let (overlay, intake) = (Arc::clone(&owner.overlay), Arc::clone(&owner.intake));
+        let readers = owner.search.readers();
+        log.follow(Arc::clone(&intake) as Arc<dyn Follower>);
+        let run = std::thread::Builder::new().name("indexer".into()).spawn(move || owner.run());
+        let thread = run.map_err(|source| IndexError::Io { path: options.dir, source })?;
+        let clock = options.clock;
+        let thread = Mutex::new(Some(thread));
+        Ok(Arc::new(Self { log, catalog, clock, overlay, intake, readers, pool, thread }))
+    }
+
+    /// Deletes both views and builds them again from the log. `progress` is called now and then. Blocks on the
+    /// disk. The index must not be open.
+    pub fn reindex(
+        log: Arc<Log>,
+        catalog: Arc<Catalog>,
+        options: &IndexerOptions,
+        progress: &mut dyn FnMut(Rebuilt),
+    ) -> Result<Rebuilt, IndexError> {
+        open::remove(&options.dir)?;
+        let Opened { owner, .. } = open::open(log, catalog, options, progress)?;
+        owner.search.close()?;
+        Ok(owner.rebuilt)
+    }
+
+    /// The stream's newest fragment that is within its retention.
+    pub fn newest(&self, stream: StreamId) -> Option<Arc<FragmentEntry>> {
+        let cutoff = self.cutoff(stream)?;
+        self.last_recorded(stream).filter(|entry| entry.meta.number >= cutoff)
+    }
+
+    /// The stream's fragment with the greatest number, also when its retention has ended: what the next one's
+    /// numbers follow.
+    pub fn last_recorded(&self, stream: StreamId) -> Option<Arc<FragmentEntry>> {
+        self.overlay.newest(stream)
+    }
+
+    /// The last `limit` fragments of a stream, by number.
+    pub async fn latest(&self, stream: StreamId, limit: usize) -> Result<Vec<FragmentEntry>, IndexError> {
+        let Some(cutoff) = self.cutoff(stream) else {
+            return Ok(Vec::new());
+        };
+        let fresh = self.overlay.from(stream, cutoff);
+        let stored = self
+            .pool
+            .run(move |connection, tracks| view::latest(connection, tracks, stream, cutoff, limit))
+            .await?;
+        let mut merged = merged(stored, &fresh, |_| true);
+        let surplus = merged.len().saturating_sub(limit);
+        Ok(merged.split_off(surplus))
+    }
+
+    /// The fragments of a stream that start in the window, by number: those after `after`, at most `limit`.
+    pub async fn range(
+        &self,
+        stream: StreamId,
+        window: Window,
+        after: Option<FragmentNumber>,
+        limit: usize,
+    ) -> Result<Vec<FragmentEntry>, IndexError> {
+        let Some(cutoff) = self.cutoff(stream) else {
+            return Ok(Vec::new());
+        };
+        let next = after.map(|after| FragmentNumber::from_u64(after.to_u64().saturating_add(1)));
+        let from = next.map_or(cutoff, |next| next.max(cutoff));
+        // The overlay first: what leaves it while the view is read is in the view.
+        let fresh = self.overlay.from(stream, from);
+        let stored = self
+            .pool
+            .run(move |connection, tracks| view::range(connection, tracks, stream, &window, from, limit))
+            .await?;
+        let mut merged = merged(stored, &fresh, |meta| window.holds(meta));
+        merged.truncate(limit);
+        Ok(merged)
+    }
+
+    /// The fragments of these numbers, in the order asked; `None` where there is none (any more).
+    pub async fn by_numbers(
+        &self,
+        stream: StreamId,
+        numbers: &[FragmentNumber],
+    ) -> Result<Vec<Option<FragmentEntry>>, IndexError> {
+        let Some(cutoff) = self.cutoff(stream) else {
+            return Ok(vec![None; numbers.len()]);
+        };
+        let fresh = |number: &FragmentNumber| {
+            let found = self.overlay.get(stream, *number)?;
+            (*number >= cutoff).then(|| found.entry.as_ref().clone())
+        };
+        let mut found: Vec<_> = numbers.iter().map(fresh).collect();
+        let places = found.iter().zip(numbers).enumerate();
+        let missing: Vec<_> = places
+            .filter(|(_, (entry, number))| entry.is_none() && **number >= cutoff)
+            .map(|(place, (_, number))| (place, *number))
+            .collect();
+        if !missing.is_empty() {
+            let stored = self.stored(stream, missing).await?;
+            stored.into_iter().for_each(|(place, entry)| found[place] = entry);
+        }
+        Ok(found)
+    }
+
+    async fn stored(
+        &self,
+        stream: StreamId,
+        numbers: Vec<(usize, FragmentNumber)>,
+    ) -> Result<Vec<(usize, Option<FragmentEntry>)>, IndexError> {
+        let read = self.pool.run(move |connection, tracks| {
+            let one = |(place, number)| Ok((place, view::fragment(connection, tracks, stream, number)?));
+            numbers.into_iter().map(one).collect()
+        });
+        read.await
+    }
+
+    /// Fragments of many streams, by the window's time, then stream, then number.
+    ///
+    /// # Errors
+    /// [`IndexError::Query`] names what is wrong with `q`; [`IndexError::Cursor`]; [`IndexError::Invalid`] where
+    /// `limit` is 0.
+    pub async fn search(&self, query: SearchQuery) -> Result<Page<Hit>, IndexError> {
+        if query.limit == 0 {
+            return Err(IndexError::Invalid("limit must be at least 1"));
+        }
+        let expression = query.q.as_deref().map(Expression::parse).transpose()?;
+        let find = Find {
+            streams: self.visible(&query),
+            window: query.window,
+            expression: expression.filter(|expression| *expression != Expression::All),
+            limit: query.limit,
+            after: Find::cursor(query.cursor.as_deref())?,
+            overlay: Arc::clone(&self.overlay),
+            readers: Arc::clone(&self.readers),
+        };
+        self.pool.run(move |connection, tracks| find.run(connection, tracks)).await
+    }
+
+    fn visible(&self, query: &SearchQuery) -> BTreeMap<StreamId, Visible> {
+        let now = self.clock.now();
+        let streams = self.catalog.streams_matching(&query.streams);
+        let visible = streams.into_iter().map(|stream| {
+            let cutoff = cutoff(now, stream.retention);
+            (stream.id, Visible { stream, cutoff })
+        });
+        visible.collect()
+    }
+
+    /// How much of each part of a time span is covered, by producer time.
+    ///
+    /// # Errors
+    /// [`IndexError::Invalid`] where `end` is not after `start`, or `buckets` is not 1 to 10,000.
+    pub async fn timeline(
+        &self,
+        stream: StreamId,
+        start: Timestamp,
+        end: Timestamp,
+        buckets: usize,
+    ) -> Result<Vec<Bucket>, IndexError> {
+        let mut timeline = Timeline::new(start, end, buckets)?;
+        let Some(cutoff) = self.cutoff(stream) else {
+            return Ok(timeline.finish());
+        };
+        let bounds = timeline.bounds();
+        let mut fresh = BTreeSet::new();
+        for one in self.overlay.from(stream, cutoff) {
+            let span = Span::of(&one.entry.meta);
+            if (bounds.0..=bounds.1).contains(&span.producer_ms) {
+                timeline.add(&span);
+                fresh.insert(span.number);
+            }
+        }
+        let read = self.pool.run(move |connection, _| {
+            view::spans(connection, stream, bounds, cutoff, |span| {
+                if !fresh.contains(&span.number) {
+                    timeline.add(&span);
+                }
+            })?;
+            Ok(timeline.finish())
+        });
+        read.await
+    }
+
+    /// A fragment's own tags, from its sealed metadata in the log.
+    pub async fn tags(&self, entry: &FragmentEntry) -> Result<Tags, IndexError> {
+        if !entry.has_tags {
+            return Ok(Tags::new());
+        }
+        if let Some(fresh) = self.overlay.get(entry.stream, entry.meta.number) {
+            return Ok(fresh.tags.clone());
+        }
+        let json = self.log.read(&entry.commit).await?;
+        let meta: FragmentMeta = serde_json::from_slice(&json).map_err(|_| IndexError::Row {
+            stream: entry.stream.0,
+            number: entry.meta.number.to_u64(),
+            what: "its metadata in the log does not read",
+        })?;
+        Ok(meta.tags)
+    }
+
+    /// Removes what has expired and gives log segments back that hold nothing needed. Bounded work: call it
+    /// every few seconds, again at once where [`Swept::more`] says so.
+    pub async fn sweep(&self) -> Result<Swept, IndexError> {
+        let (answer, swept) = oneshot::channel();
+        self.intake.request(Request::Sweep(answer))?;
+        swept.await.map_err(|_| IndexError::Stopped)?
+    }
+
+    /// Brings everything into the views on disk.
+    pub async fn flush(&self) -> Result<(), IndexError> {
+        let (answer, flushed) = oneshot::channel();
+        self.intake.request(Request::Flush(answer))?;
+        flushed.await.map_err(|_| IndexError::Stopped)?
+    }
+
+    /// Writes what is in memory and stops the index's thread. Queries go on; new fragments are no longer taken.
+    /// Blocks on the disk. Dropping the index does the same.
+    pub fn close(&self) {
+        self.intake.stop();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!(
+                "the index's thread has panicked: what it lacks is read from the log at the next start"
+            );
+        }
+    }
+
+    /// The number below which the stream's fragments are expired; `None` where there is no such stream.
+    fn cutoff(&self, stream: StreamId) -> Option<FragmentNumber> {
+        Some(cutoff(self.clock.now(), self.catalog.stream_by_id(stream)?.retention))
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Stored entries and those of the overlay that `holds` takes, each once, by number.
+fn merged(
+    stored: Vec<FragmentEntry>,
+    fresh: &[Arc<Fresh>],
+    holds: impl Fn(&FragmentMeta) -> bool,
+) -> Vec<FragmentEntry> {
+    let mut merged: BTreeMap<_, _> = stored.into_iter().map(|entry| (entry.meta.number, entry)).collect();
+    for fresh in fresh.iter().filter(|fresh| holds(&fresh.entry.meta)) {
+        merged.entry(fresh.entry.meta.number).or_insert_with(|| fresh.entry.as_ref().clone());
+    }
+    merged.into_values().collect()
+}

@@ -1,0 +1,182 @@
+//! Where the log's lanes hand over what is durable, and where the index's thread picks it up.
+//!
+//! Lanes never wait: what does not fit is left out here and read from the log again later.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use catalog::Catalog;
+use fragment_log::{Durable, Follower, LaneId, Lsn};
+use tokio::sync::oneshot;
+
+use crate::assemble::{Assembled, Assembler, Fresh, Held, has_fragments};
+use crate::overlay::Overlay;
+use crate::{IndexError, Swept};
+
+/// Fragments that may wait here. More are read from the log again once these are written.
+const QUEUED: usize = 20_000;
+/// The index's thread lets fragments gather this long, so that one transaction takes many.
+const GATHER: Duration = Duration::from_millis(75);
+/// So many fragments are not kept waiting.
+const PLENTY: usize = 5_000;
+
+/// What somebody wants the index's thread to do.
+pub(crate) enum Request {
+    /// Sweep the retention.
+    Sweep(oneshot::Sender<Result<Swept, IndexError>>),
+    /// Bring everything into both views.
+    Flush(oneshot::Sender<Result<(), IndexError>>),
+}
+
+/// What the index's thread picks up.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    pub fragments: Vec<Arc<Fresh>>,
+    pub held: Vec<Held>,
+    /// Up to where each lane is complete with this delivery.
+    pub positions: Vec<(LaneId, Lsn)>,
+    /// Lanes that were cut off and must be read again, from their position.
+    pub behind: Vec<LaneId>,
+    pub requests: Vec<Request>,
+    pub stop: bool,
+}
+
+pub(crate) struct Intake {
+    state: Mutex<State>,
+    wake: Condvar,
+    overlay: Arc<Overlay>,
+    /// Weak: the catalog holds the log, and the log holds this.
+    catalog: Weak<Catalog>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Vec<Arc<Fresh>>,
+    held: Vec<Held>,
+    lanes: BTreeMap<LaneId, Lane>,
+    requests: Vec<Request>,
+    stop: bool,
+}
+
+/// One lane, as it was followed so far.
+#[derive(Default)]
+pub(crate) struct Lane {
+    pub assembler: Assembler,
+    /// Everything before this was handed on.
+    pub next: Lsn,
+    /// The last frame the lane told of.
+    seen: Lsn,
+    /// Whether frames since `next` were left out.
+    behind: bool,
+}
+
+impl Lane {
+    /// A lane that is read from the log again: from `next` at least as far as `durable`.
+    pub(crate) fn read_again(next: Lsn, durable: Lsn) -> Self {
+        Self { next, seen: durable, ..Self::default() }
+    }
+
+    /// Takes the next frame.
+    pub(crate) fn push(&mut self, frame: &Durable, catalog: &Weak<Catalog>) -> Option<Assembled> {
+        let exists = |stream| catalog.upgrade().is_none_or(|all| all.stream_by_id(stream).is_some());
+        let assembled = self.assembler.push(frame, exists);
+        self.seen = self.seen.max(frame.lsn);
+        let after = Lsn(frame.lsn.0.saturating_add(1));
+        self.next = self.assembler.oldest().unwrap_or(after);
+        assembled
+    }
+}
+
+impl Intake {
+    pub(crate) fn new(overlay: Arc<Overlay>, catalog: &Arc<Catalog>) -> Self {
+        let catalog = Arc::downgrade(catalog);
+        Self { state: Mutex::default(), wake: Condvar::new(), overlay, catalog }
+    }
+
+    /// Asks the index's thread for something.
+    pub(crate) fn request(&self, request: Request) -> Result<(), IndexError> {
+        let mut state = self.state();
+        if state.stop {
+            return Err(IndexError::Stopped);
+        }
+        state.requests.push(request);
+        self.wake.notify_all();
+        Ok(())
+    }
+
+    /// Tells the index's thread to finish.
+    pub(crate) fn stop(&self) {
+        self.state().stop = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits, at most so long, until there is something to do. Without `take` the fragments stay here.
+    pub(crate) fn pick_up(&self, at_most: Duration, take: bool) -> Delivery {
+        let idle = |state: &mut State| {
+            let work = take && (!state.queue.is_empty() || state.lanes.values().any(|lane| lane.behind));
+            !work && state.requests.is_empty() && !state.stop
+        };
+        let gathering =
+            |state: &mut State| state.requests.is_empty() && !state.stop && state.queue.len() < PLENTY;
+        let poisoned = PoisonError::into_inner;
+        let mut state = self.wake.wait_timeout_while(self.state(), at_most, idle).unwrap_or_else(poisoned).0;
+        if !state.queue.is_empty() {
+            state =
+                self.wake.wait_timeout_while(state, GATHER, gathering).unwrap_or_else(|e| e.into_inner()).0;
+        }
+        let requests = std::mem::take(&mut state.requests);
+        let mut delivery = Delivery { requests, stop: state.stop, ..Delivery::default() };
+        if take {
+            delivery.fragments = std::mem::take(&mut state.queue);
+            delivery.held = std::mem::take(&mut state.held);
+            delivery.positions = state.lanes.iter().map(|(id, lane)| (*id, lane.next)).collect();
+            let behind = state.lanes.iter().filter(|(_, lane)| lane.behind);
+            delivery.behind = behind.map(|(id, _)| *id).collect();
+        }
+        delivery
+    }
+
+    /// Whether a lane that was behind may go on from where a reader of the log has come: it may when the
+    /// lane has told of nothing since.
+    pub(crate) fn resume(&self, id: LaneId, caught_up: Lane) -> Result<(), Lane> {
+        let mut state = self.state();
+        let lane = state.lanes.entry(id).or_default();
+        if lane.seen > caught_up.seen {
+            return Err(caught_up);
+        }
+        *lane = Lane { behind: false, ..caught_up };
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Follower for Intake {
+    fn durable(&self, id: LaneId, frames: &[Durable]) {
+        if !has_fragments(id) {
+            return;
+        }
+        let mut guard = self.state();
+        let State { queue, held, lanes, .. } = &mut *guard;
+        let lane = lanes.entry(id).or_default();
+        if lane.behind {
+            lane.seen = frames.last().map_or(lane.seen, |frame| frame.lsn);
+            return;
+        }
+        for frame in frames {
+            match lane.push(frame, &self.catalog) {
+                Some(Assembled::Fragment(fresh)) => {
+                    self.overlay.insert(&fresh);
+                    queue.push(fresh);
+                }
+                Some(Assembled::Held(one)) => held.push(one),
+                None => {}
+            }
+        }
+        lane.behind = queue.len() >= QUEUED;
+        self.wake.notify_all();
+    }
+}

@@ -1,0 +1,221 @@
+//! The index's own thread: the only one that writes the views.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Clock, FragmentNumber, StreamId};
+use catalog::Catalog;
+use fragment_log::{LaneId, Log, LogError, Lsn};
+
+use crate::assemble::{Assembled, Fresh, Held};
+use crate::intake::{Delivery, Intake, Lane, Request};
+use crate::overlay::Overlay;
+use crate::search::{GoneSegment, Search};
+use crate::view::Writer;
+use crate::{IndexError, Rebuilt, damage};
+
+/// The search view is committed after so long at the latest, while there is something to commit …
+const COMMIT_AFTER: Duration = Duration::from_secs(10);
+/// … or when so many fragments wait for it.
+const COMMIT_AT: usize = 5_000;
+/// While a log is read again, commits are larger.
+const COMMIT_AT_REPLAY: usize = 20_000;
+/// Fragments of one transaction while a log is read again.
+const REPLAY_BATCH: usize = 5_000;
+/// So many wait at most for a search view that cannot be written; then no more are taken in.
+const WAITING: usize = 50_000;
+/// How long to wait before a view that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Everything that the thread works with.
+pub(crate) struct Owner {
+    pub dir: PathBuf,
+    pub log: Arc<Log>,
+    pub catalog: Arc<Catalog>,
+    pub clock: Arc<dyn Clock>,
+    pub overlay: Arc<Overlay>,
+    pub intake: Arc<Intake>,
+    pub writer: Writer,
+    pub search: Search,
+    pub waiting: Waiting,
+    /// The oldest number of each stream, as far as a sweep has looked.
+    pub oldest: HashMap<StreamId, FragmentNumber>,
+    /// What a rebuild tells.
+    pub rebuilt: Rebuilt,
+}
+
+/// What the views do not have yet.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// Not in the sorted view: it could not be written.
+    delivery: Option<Delivery>,
+    /// Not in the search view.
+    unsearched: Vec<Arc<Fresh>>,
+    /// Log segments whose fragments must leave the search view.
+    pub gone: Vec<GoneSegment>,
+    /// Up to where the sorted view has each lane.
+    positions: BTreeMap<LaneId, Lsn>,
+    /// When the search view was committed last.
+    committed: Duration,
+}
+
+impl Owner {
+    /// Works until the intake is stopped.
+    pub(crate) fn run(mut self) {
+        loop {
+            let take = self.waiting.delivery.is_none() && self.waiting.unsearched.len() < WAITING;
+            let at_most = if take { COMMIT_AFTER } else { RETRY };
+            let mut delivery = self.intake.pick_up(at_most, take);
+            let requests = std::mem::take(&mut delivery.requests);
+            let stop = delivery.stop;
+            if take {
+                self.waiting.delivery = Some(delivery);
+            }
+            let flush = requests.iter().any(|request| matches!(request, Request::Flush(_)));
+            let mut result = self.advance(stop || flush);
+            self.told(&result);
+            for request in requests {
+                self.answer(request, std::mem::replace(&mut result, Ok(())));
+            }
+            if stop {
+                let closed = self.search.close().map_err(IndexError::from);
+                return closed.unwrap_or_else(|error| tracing::warn!(%error, "closing the search view"));
+            }
+        }
+    }
+
+    /// Brings what was delivered into the views.
+    fn advance(&mut self, now: bool) -> Result<(), IndexError> {
+        if let Some(delivery) = self.waiting.delivery.take() {
+            if let Err(error) = self.sort(&delivery.fragments, &delivery.held, &delivery.positions) {
+                self.waiting.delivery = Some(delivery);
+                return Err(error);
+            }
+            for lane in delivery.behind {
+                let from = self.waiting.positions.get(&lane).copied().unwrap_or_default();
+                self.catch_up(lane, from, &mut |_| {})?;
+            }
+        }
+        let unsearched = self.waiting.unsearched.len();
+        let late = self.clock.monotonic().saturating_sub(self.waiting.committed) >= COMMIT_AFTER;
+        let some = unsearched > 0 || !self.waiting.gone.is_empty();
+        if some && (now || late || unsearched >= COMMIT_AT) { self.commit_search() } else { Ok(()) }
+    }
+
+    /// Reads a lane of the log from `from` on, until nothing is left, and lets the intake follow it from there.
+    pub(crate) fn catch_up(
+        &mut self,
+        id: LaneId,
+        mut from: Lsn,
+        progress: &mut dyn FnMut(Rebuilt),
+    ) -> Result<(), IndexError> {
+        loop {
+            let lane = self.replay(id, from, progress)?;
+            match self.intake.resume(id, lane) {
+                Ok(()) => return Ok(()),
+                Err(lane) => from = lane.next,
+            }
+        }
+    }
+
+    fn replay(
+        &mut self,
+        id: LaneId,
+        from: Lsn,
+        progress: &mut dyn FnMut(Rebuilt),
+    ) -> Result<Lane, IndexError> {
+        let log = Arc::clone(&self.log);
+        let catalog = Arc::downgrade(&self.catalog);
+        let mut lane = Lane::read_again(from, log.durable(id));
+        let (mut fragments, mut held) = (Vec::new(), Vec::new());
+        let mut failed = None;
+        let result = log.replay(id, from, &mut |frame| {
+            match lane.push(&frame, &catalog) {
+                Some(Assembled::Fragment(fresh)) => fragments.push(fresh),
+                Some(Assembled::Held(one)) => held.push(one),
+                None => {}
+            }
+            if fragments.len() < REPLAY_BATCH {
+                return Ok(());
+            }
+            let taken = self.replayed(&fragments, &held, (id, lane.next), progress);
+            fragments.clear();
+            held.clear();
+            taken.map_err(|error| {
+                failed = Some(error);
+                LogError::Stopped { lane: id, why: "the index cannot be written".into() }
+            })
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        result?;
+        self.replayed(&fragments, &held, (id, lane.next), progress)?;
+        Ok(lane)
+    }
+
+    fn replayed(
+        &mut self,
+        fragments: &[Arc<Fresh>],
+        held: &[Held],
+        position: (LaneId, Lsn),
+        progress: &mut dyn FnMut(Rebuilt),
+    ) -> Result<(), IndexError> {
+        for fresh in fragments {
+            self.overlay.insert(fresh);
+        }
+        self.sort(fragments, held, &[position])?;
+        self.rebuilt.fragments += fragments.len() as u64;
+        progress(self.rebuilt);
+        if self.waiting.unsearched.len() >= COMMIT_AT_REPLAY { self.commit_search() } else { Ok(()) }
+    }
+
+    /// Writes the sorted view.
+    fn sort(
+        &mut self,
+        fragments: &[Arc<Fresh>],
+        held: &[Held],
+        positions: &[(LaneId, Lsn)],
+    ) -> Result<(), IndexError> {
+        let known = |(lane, next): &(LaneId, Lsn)| self.waiting.positions.get(lane) == Some(next);
+        if fragments.is_empty() && held.is_empty() && positions.iter().all(known) {
+            return Ok(());
+        }
+        self.writer.apply(fragments.iter().map(|fresh| fresh.entry.as_ref()), held, positions)?;
+        self.waiting.positions.extend(positions.iter().copied());
+        self.waiting.unsearched.extend(fragments.iter().cloned());
+        Ok(())
+    }
+
+    /// Writes the search view. What is in both views leaves the overlay.
+    pub(crate) fn commit_search(&mut self) -> Result<(), IndexError> {
+        self.waiting.committed = self.clock.monotonic();
+        let positions: Vec<_> = self.waiting.positions.iter().map(|(lane, next)| (*lane, *next)).collect();
+        let Waiting { unsearched, gone, .. } = &mut self.waiting;
+        self.search.commit(unsearched, gone, &positions)?;
+        self.writer.searched(&positions)?;
+        gone.clear();
+        self.overlay.settle(&std::mem::take(unsearched));
+        Ok(())
+    }
+
+    fn answer(&mut self, request: Request, result: Result<(), IndexError>) {
+        match request {
+            // Nobody waits any more: that is fine.
+            Request::Flush(answer) => drop(answer.send(result)),
+            Request::Sweep(answer) => {
+                let swept = result.and_then(|()| self.sweep());
+                drop(answer.send(swept));
+            }
+        }
+    }
+
+    fn told(&self, result: &Result<(), IndexError>) {
+        if let Err(error) = result {
+            tracing::error!(%error, "the index cannot be written: fragments stay in memory until it can");
+            damage::note(&self.dir, error);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The packed part of a row: all of a fragment's metadata that no query compares.
+//!
+//! ```text
+//! byte      format, 1
+//! byte      flags: 1 starts with a key frame, 2 has tags, 4 has a clock offset, 8·n clock source
+//! zigzag    server timestamp - number
+//! varint    number - run id
+//! zigzag    producer timestamp - run origin
+//! varint    media sequence
+//! varint    discontinuity sequence
+//! [zigzag   clock offset]
+//! varint    tracks, then for each
+//!   varint  description (row of `tracks`)   zigzag start - run offset of the fragment
+//!   varint  duration   varint frames   varint bytes
+//! varint    locations, the commit last, then for each
+//!   byte    lane   zigzag segment - last segment   zigzag offset - end of the last   varint length
+//! ```
+//!
+//! Varints are LEB128 (7 bits a byte, low first); zigzag maps signed numbers to them.
+
+use base::{ClockSource, FragmentMeta, FragmentNumber, RunId, StreamId, Tags, Timestamp, TrackMeta};
+use fragment_log::{LaneId, Location};
+
+use crate::{FragmentEntry, IndexError};
+
+const FORMAT: u8 = 1;
+const KEY: u8 = 1;
+const TAGS: u8 = 2;
+const OFFSET: u8 = 4;
+const SOURCE_SHIFT: u32 = 3;
+
+/// The columns of a row besides the packed part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Columns {
+    pub stream: StreamId,
+    pub number: FragmentNumber,
+    pub producer_ms: i64,
+    pub duration_ms: u32,
+    pub size_bytes: u64,
+}
+
+impl Columns {
+    pub(crate) fn of(entry: &FragmentEntry) -> Self {
+        let FragmentEntry { stream, meta, .. } = entry;
+        Self {
+            stream: *stream,
+            number: meta.number,
+            producer_ms: meta.producer_timestamp.millis(),
+            duration_ms: meta.duration_ms,
+            size_bytes: meta.size_bytes,
+        }
+    }
+}
+
+/// Packs what the columns do not say. `track` gives the row of a track's description.
+pub(crate) fn pack<E>(
+    entry: &FragmentEntry,
+    out: &mut Vec<u8>,
+    mut track: impl FnMut(&TrackMeta) -> Result<u64, E>,
+) -> Result<(), E> {
+    let meta = &entry.meta;
+    let number = meta.number.to_u64();
+    let mut flags = source_code(meta.clock_source) << SOURCE_SHIFT;
+    flags |= if meta.starts_with_key { KEY } else { 0 };
+    flags |= if entry.has_tags { TAGS } else { 0 };
+    flags |= if meta.clock_offset_ms.is_some() { OFFSET } else { 0 };
+    out.extend([FORMAT, flags]);
+    zigzag(out, meta.server_timestamp.millis().wrapping_sub(number.cast_signed()));
+    varint(out, number.wrapping_sub(meta.run_id.0.to_u64()));
+    zigzag(out, meta.producer_timestamp.millis() - meta.run_origin.millis());
+    varint(out, meta.media_sequence);
+    varint(out, meta.discontinuity_sequence);
+    if let Some(offset) = meta.clock_offset_ms {
+        zigzag(out, offset);
+    }
+    varint(out, meta.tracks.len() as u64);
+    for one in &meta.tracks {
+        varint(out, track(one)?);
+        zigzag(out, one.start.wrapping_sub(expected_start(meta, one.timescale)));
+        varint(out, one.duration);
+        varint(out, u64::from(one.frames));
+        varint(out, one.bytes);
+    }
+    pack_locations(entry, out);
+    Ok(())
+}
+
+/// A track without what changes from fragment to fragment.
+pub(crate) fn describe(track: &TrackMeta) -> TrackMeta {
+    TrackMeta { start: 0, duration: 0, frames: 0, bytes: 0, ..track.clone() }
+}
+
+/// Where a track of this scale starts when nothing drifts: keeps the stored difference small.
+fn expected_start(meta: &FragmentMeta, timescale: u32) -> i64 {
+    let into_run = meta.producer_timestamp.millis() - meta.run_origin.millis();
+    into_run.wrapping_mul(i64::from(timescale)) / 1000
+}
+
+fn pack_locations(entry: &FragmentEntry, out: &mut Vec<u8>) {
+    varint(out, entry.pieces.len() as u64 + 1);
+    let (mut segment, mut end) = (0_u64, 0_u64);
+    for at in entry.pieces.iter().chain([&entry.commit]) {
+        out.push(at.lane.code());
+        zigzag(out, at.segment.wrapping_sub(segment).cast_signed());
+        zigzag(out, at.offset.wrapping_sub(end).cast_signed());
+        varint(out, u64::from(at.len));
+        segment = at.segment;
+        end = at.offset.wrapping_add(u64::from(at.len));
+    }
+}
+
+/// Reads a row back. `track` gives the description kept under a number.
+pub(crate) fn unpack<'t>(
+    columns: &Columns,
+    packed: &[u8],
+    track: impl Fn(u64) -> Option<&'t TrackMeta>,
+) -> Result<FragmentEntry, IndexError> {
+    let bad = |what| IndexError::Row { stream: columns.stream.0, number: columns.number.to_u64(), what };
+    read(columns, &mut Reader(packed), track).map_err(bad)
+}
+
+fn read<'t>(
+    columns: &Columns,
+    reader: &mut Reader<'_>,
+    track: impl Fn(u64) -> Option<&'t TrackMeta>,
+) -> Result<FragmentEntry, &'static str> {
+    if reader.byte()? != FORMAT {
+        return Err("unknown format");
+    }
+    let flags = reader.byte()?;
+    let number = columns.number.to_u64();
+    let producer_timestamp = Timestamp::from_millis(columns.producer_ms);
+    let server_timestamp = Timestamp::from_millis(reader.zigzag()?.wrapping_add(number.cast_signed()));
+    let run_id = RunId(FragmentNumber::from_u64(number.wrapping_sub(reader.varint()?)));
+    let run_origin = Timestamp::from_millis(columns.producer_ms.wrapping_sub(reader.zigzag()?));
+    let mut meta = FragmentMeta {
+        number: columns.number,
+        producer_timestamp,
+        server_timestamp,
+        duration_ms: columns.duration_ms,
+        size_bytes: columns.size_bytes,
+        run_id,
+        run_origin,
+        media_sequence: reader.varint()?,
+        discontinuity_sequence: reader.varint()?,
+        starts_with_key: flags & KEY != 0,
+        clock_source: source_of(flags >> SOURCE_SHIFT).ok_or("unknown clock source")?,
+        clock_offset_ms: if flags & OFFSET != 0 { Some(reader.zigzag()?) } else { None },
+        tracks: Vec::new(),
+        tags: Tags::new(),
+    };
+    for _ in 0..reader.varint()? {
+        let described = track(reader.varint()?).ok_or("unknown track description")?;
+        let expected = expected_start(&meta, described.timescale);
+        meta.tracks.push(TrackMeta {
+            start: reader.zigzag()?.wrapping_add(expected),
+            duration: reader.varint()?,
+            frames: reader.length()?,
+            bytes: reader.varint()?,
+            ..described.clone()
+        });
+    }
+    let mut pieces = read_locations(reader)?;
+    let commit = pieces.pop().ok_or("no locations")?;
+    Ok(FragmentEntry { stream: columns.stream, meta, has_tags: flags & TAGS != 0, pieces, commit })
+}
+
+fn read_locations(reader: &mut Reader<'_>) -> Result<Vec<Location>, &'static str> {
+    let mut locations = Vec::new();
+    let (mut segment, mut end) = (0_u64, 0_u64);
+    for _ in 0..reader.varint()? {
+        let lane = LaneId::from_code(reader.byte()?).ok_or("unknown lane")?;
+        segment = segment.wrapping_add(reader.zigzag()?.cast_unsigned());
+        let offset = end.wrapping_add(reader.zigzag()?.cast_unsigned());
+        let len = reader.length()?;
+        end = offset.wrapping_add(u64::from(len));
+        locations.push(Location { lane, segment, offset, len });
+    }
+    Ok(locations)
+}
+
+const fn source_code(source: ClockSource) -> u8 {
+    match source {
+        ClockSource::SenderReport => 0,
+        ClockSource::Server => 1,
+        ClockSource::PutMediaAbsolute => 2,
+        ClockSource::PutMediaRelative => 3,
+    }
+}
+
+const fn source_of(code: u8) -> Option<ClockSource> {
+    match code {
+        0 => Some(ClockSource::SenderReport),
+        1 => Some(ClockSource::Server),
+        2 => Some(ClockSource::PutMediaAbsolute),
+        3 => Some(ClockSource::PutMediaRelative),
+        _ => None,
+    }
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    out.push(value.to_le_bytes()[0]);
+}
+
+fn zigzag(out: &mut Vec<u8>, value: i64) {
+    varint(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
+}
+
+struct Reader<'b>(&'b [u8]);
+
+impl Reader<'_> {
+    fn byte(&mut self) -> Result<u8, &'static str> {
+        let (&first, rest) = self.0.split_first().ok_or("cut short")?;
+        self.0 = rest;
+        Ok(first)
+    }
+
+    fn varint(&mut self) -> Result<u64, &'static str> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err("number too long")
+    }
+
+    fn zigzag(&mut self) -> Result<i64, &'static str> {
+        let value = self.varint()?;
+        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    }
+
+    fn length(&mut self) -> Result<u32, &'static str> {
+        u32::try_from(self.varint()?).map_err(|_| "number too large")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::any_entry;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_round_trip(entry in any_entry()) {
+            let mut described = Vec::new();
+            let mut packed = Vec::new();
+            pack(&entry, &mut packed, |track| {
+                described.push(describe(track));
+                Ok::<_, IndexError>(described.len() as u64 - 1)
+            }).unwrap();
+            let find = |id: u64| described.get(usize::try_from(id).unwrap());
+            let read = unpack(&Columns::of(&entry), &packed, find).unwrap();
+            prop_assert_eq!(read, entry);
+        }
+
+        #[test]
+        fn any_bytes_read_or_are_refused(columns in any::<(u64, u64, i64)>(), packed: Vec<u8>) {
+            let columns = Columns {
+                stream: StreamId(columns.0),
+                number: FragmentNumber::from_u64(columns.1),
+                producer_ms: Timestamp::from_millis(columns.2).millis(),
+                duration_ms: 0,
+                size_bytes: 0,
+            };
+            let _ = unpack(&columns, &packed, |_| None);
+        }
+    }
+}

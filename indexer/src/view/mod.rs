@@ -1,0 +1,134 @@
+//! The sorted view: one SQLite file, `fragments.sqlite`, written by one thread and read by many.
+//!
+//! | table | key | holds |
+//! |---|---|---|
+//! | `fragments` | stream, number | what queries compare in columns, the rest packed ([`crate::row`]) |
+//! | `tracks` | id | static track descriptions, each once |
+//! | `live` | lane, log segment | fragments and bytes still needed there; first and last number ever there |
+//! | `applied` | lane | the first LSN that this view, and the search view, may lack |
+//!
+//! A row exists from the transaction that also moves `applied`. No tag value, label or secret is in it.
+
+mod pool;
+mod read;
+mod tracks;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use base::{FragmentNumber, StreamId};
+use fragment_log::{LaneId, Lsn};
+use rusqlite::{Connection, OpenFlags};
+
+pub(crate) use pool::Pool;
+pub(crate) use read::{Keys, Span, fragment, latest, newest_of_all, oldest, range, spans};
+pub(crate) use tracks::Tracks;
+pub(crate) use write::{Live, Removal, Writer};
+
+/// The file's name under `DATA/index/`.
+pub(crate) const FILE: &str = "fragments.sqlite";
+/// `PRAGMA user_version`: another one is rebuilt.
+const FORMAT: i64 = 1;
+/// Larger files are not read through at open; damage there shows when it is met.
+const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
+
+const SCHEMA: &str = "
+    CREATE TABLE fragments (
+        stream INTEGER NOT NULL, number INTEGER NOT NULL, producer INTEGER NOT NULL,
+        duration INTEGER NOT NULL, size INTEGER NOT NULL, packed BLOB NOT NULL,
+        PRIMARY KEY (stream, number)
+    ) WITHOUT ROWID;
+    CREATE INDEX by_producer ON fragments (stream, producer, number, duration, size);
+    CREATE TABLE tracks (id INTEGER PRIMARY KEY, described TEXT NOT NULL);
+    CREATE TABLE live (
+        lane INTEGER NOT NULL, segment INTEGER NOT NULL, fragments INTEGER NOT NULL,
+        bytes INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        PRIMARY KEY (lane, segment)
+    ) WITHOUT ROWID;
+    CREATE TABLE applied (
+        lane INTEGER PRIMARY KEY, next INTEGER NOT NULL, searched INTEGER NOT NULL
+    );
+    PRAGMA user_version = 1;
+";
+
+/// Up to where a lane was followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// The sorted view has everything before this.
+    pub sorted: Lsn,
+    /// The search view has everything before this.
+    pub searched: Lsn,
+}
+
+/// Opens the file for writing, makes it where there is none.
+///
+/// # Errors
+/// Also where it is damaged or of another format: then it must be removed and filled again.
+pub(crate) fn open(path: &Path) -> Result<Connection, Unusable> {
+    let connection = Connection::open(path)?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    // With NORMAL a power cut may take back the last transactions, which replay gives again.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;
+         PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;",
+    )?;
+    if tables == 0 {
+        connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
+        return Ok(connection);
+    }
+    if version != FORMAT {
+        return Err(Unusable(format!("it is of format {version}, this program uses {FORMAT}")));
+    }
+    if std::fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED_BYTES) {
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if found != "ok" {
+            return Err(Unusable(found));
+        }
+    }
+    Ok(connection)
+}
+
+/// Opens the file for reading only.
+fn open_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection
+        .execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
+    Ok(connection)
+}
+
+/// Why the file cannot be used as it is.
+#[derive(Debug)]
+pub(crate) struct Unusable(pub String);
+
+impl From<rusqlite::Error> for Unusable {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What is followed, by lane.
+pub(crate) fn applied(connection: &Connection) -> Result<BTreeMap<LaneId, Applied>, rusqlite::Error> {
+    let mut statement = connection.prepare("SELECT lane, next, searched FROM applied")?;
+    let mut rows = statement.query([])?;
+    let mut all = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        if let Some(lane) = LaneId::from_code(row.get(0)?) {
+            let lsn = |at| Ok::<_, rusqlite::Error>(Lsn(row.get::<_, i64>(at)?.cast_unsigned()));
+            all.insert(lane, Applied { sorted: lsn(1)?, searched: lsn(2)? });
+        }
+    }
+    Ok(all)
+}
+
+/// A 64-bit number as SQLite keeps it. Times, sizes and places stay far below the sign.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The key of a row.
+fn key(stream: StreamId, number: FragmentNumber) -> (i64, i64) {
+    (int(stream.0), int(number.to_u64()))
+}
