@@ -7,6 +7,7 @@ mod collect;
 mod expression;
 mod month;
 mod schema;
+mod settled;
 mod terms;
 mod words;
 

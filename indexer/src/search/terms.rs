@@ -8,6 +8,7 @@ use tantivy::schema::IndexRecordOption;
 
 use super::expression::Expression;
 use super::schema::Fields;
+use super::settled::Settled;
 use super::words::Blinder;
 
 /// Makes queries for one set of streams.
@@ -52,7 +53,9 @@ impl Translator<'_> {
             };
             clauses.push((Occur::Must, some));
         }
-        clauses.extend(must_not.iter().map(query).map(|one| (Occur::MustNot, one)));
+        for one in must_not {
+            clauses.push((Occur::MustNot, Box::new(Settled(query(one)))));
+        }
         Box::new(BooleanQuery::new(clauses))
     }
 

@@ -21,7 +21,7 @@ fn open(dir: &Path) -> Search {
     Search::open(dir, Blinder::new(&[7; 32])).unwrap()
 }
 
-fn find(search: &Search, q: &str, window: Window, after: Option<Key>, limit: usize) -> Vec<u64> {
+fn find(search: &Search, q: &str, window: Window, after: Option<Key>, limit: usize) -> Vec<i64> {
     let visible = Arc::new((1..4).map(|stream| (stream, 0)).collect::<HashMap<_, _>>());
     let first = First { window, after, limit, visible };
     let expression = Expression::parse(q).unwrap();
@@ -29,7 +29,7 @@ fn find(search: &Search, q: &str, window: Window, after: Option<Key>, limit: usi
         Expression::Label { phrase, .. } | Expression::Value { phrase } if phrase == &["lab"] => vec![2],
         _ => vec![],
     });
-    keys.unwrap().into_iter().map(|key| key.number - NOON.unsigned_abs()).collect()
+    keys.unwrap().into_iter().map(|key| key.number.cast_signed() - NOON).collect()
 }
 
 fn fragments() -> Vec<Arc<Fresh>> {
@@ -48,7 +48,7 @@ fn expressions_find_fragments() {
     let dir = tempfile::tempdir().unwrap();
     let mut search = open(dir.path());
     search.commit(&fragments(), &[], &[(LANE, Lsn(5))]).unwrap();
-    let table: [(&str, &[u64]); 16] = [
+    let table: [(&str, &[i64]); 16] = [
         ("*", &[4, 1, 2, 3]),
         ("tags.note:\"red truck\"", &[1]),
         ("tags.note:\"RED\"", &[1, 2]),
@@ -174,7 +174,7 @@ proptest! {
         for q in asked {
             let expression = Expression::parse(&q).unwrap();
             let wanted: Vec<_> = all.iter().filter(|one| matches(&expression, one))
-                .map(|one| one.entry.meta.number.to_u64() - NOON.unsigned_abs()).collect();
+                .map(|one| one.entry.meta.number.to_u64().cast_signed() - NOON).collect();
             prop_assert_eq!(find(&search, &q, Window::ALL, None, 100), wanted, "{}", q);
         }
     }
