@@ -1,6 +1,6 @@
 //! The catalog's face.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +43,6 @@ pub struct Catalog {
     state: Arc<SharedState>,
     writer: WriterThread,
     _mirror: Mirror,
-    signing_secret: [u8; 32],
     device_retention: Duration,
 }
 
@@ -73,7 +72,6 @@ impl Catalog {
             state,
             writer: WriterThread::start(writer).map_err(fail)?,
             _mirror: mirror,
-            signing_secret: log.keys().derive(b"catalog: url and session tokens"),
             device_retention,
         }))
     }
@@ -119,15 +117,6 @@ impl Catalog {
             .take(limit.saturating_add(1))
             .cloned();
         Page::cut(found.collect(), limit, |stream| stream.name.to_string())
-    }
-
-    /// The streams that have a label of this value, under the given name or any.
-    pub fn streams_labelled(&self, name: Option<&str>, value: &str) -> BTreeSet<StreamId> {
-        let has = |stream: &&Arc<Stream>| match name {
-            Some(name) => stream.labels.get(name).is_some_and(|found| found == value),
-            None => stream.labels.values().any(|found| found == value),
-        };
-        self.streams().values().filter(has).map(|stream| stream.id).collect()
     }
 
     /// Makes a stream and its data key.
@@ -179,15 +168,6 @@ impl Catalog {
     ) -> Result<Arc<Stream>, CatalogError> {
         let version = expected_version.map(str::to_owned);
         self.writer.run(move |writer| writer.update_stream(id, version.as_deref(), update)).await
-    }
-
-    /// [`Self::update_stream`] with [`StreamUpdate::Retention`] and any version.
-    pub async fn set_retention(
-        &self,
-        id: StreamId,
-        retention: Duration,
-    ) -> Result<Arc<Stream>, CatalogError> {
-        self.update_stream(id, None, StreamUpdate::Retention(retention)).await
     }
 
     /// [`Self::update_stream`] with [`StreamUpdate::Labels`] and any version.
@@ -304,11 +284,5 @@ impl Catalog {
             Principal::AccessKey(key) => self.access_key(&key.id).is_some(),
             Principal::Device(device) => self.device_by_username(&device.username).is_some(),
         }
-    }
-
-    /// The secret that this installation signs URL and session tokens with: the same at every start,
-    /// on no disk.
-    pub fn signing_secret(&self) -> &[u8; 32] {
-        &self.signing_secret
     }
 }

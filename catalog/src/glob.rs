@@ -35,11 +35,6 @@ impl StreamGlob {
         Self("*".into())
     }
 
-    /// Whether it matches every name.
-    pub fn is_all(&self) -> bool {
-        self.0.bytes().all(|b| b == b'*')
-    }
-
     /// The pattern as text.
     pub fn as_str(&self) -> &str {
         &self.0

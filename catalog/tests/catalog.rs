@@ -76,7 +76,7 @@ async fn limits_hold() {
 }
 
 #[tokio::test]
-async fn lists_pages_and_labels() {
+async fn lists_and_pages() {
     let installation = Installation::new();
     let running = installation.start();
     let catalog = &running.catalog;
@@ -98,14 +98,6 @@ async fn lists_pages_and_labels() {
     assert_eq!(catalog.list_streams("", None, 10).items.len(), 5);
     assert_eq!(names(&catalog.list_streams("cam-", Some(&name("A")), 9).items).len(), 3);
     assert!(catalog.list_streams("x", None, 10).items.is_empty());
-
-    let (one, two) = (catalog.stream(&name("cam-1")).unwrap().id, catalog.stream(&name("cam-2")).unwrap().id);
-    catalog.set_labels(one, tags(&[("site", "north"), ("floor", "1")])).await.unwrap();
-    catalog.set_labels(two, tags(&[("site", "south"), ("side", "north")])).await.unwrap();
-    assert_eq!(catalog.streams_labelled(Some("site"), "north"), BTreeSet::from([one]));
-    assert_eq!(catalog.streams_labelled(None, "north"), BTreeSet::from([one, two]));
-    catalog.set_labels(one, Tags::new()).await.unwrap();
-    assert!(catalog.streams_labelled(Some("site"), "north").is_empty(), "labels are replaced");
 }
 
 #[tokio::test]

@@ -6,13 +6,12 @@ mod harness;
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
 use std::time::Duration;
 
-use base::Tags;
+use base::{StreamId, Tags};
 use catalog::{Allow, CatalogError, NewStream, StreamGlob, StreamUpdate};
 use fragment_log::{LaneId, RetentionClass};
-use harness::{Answers, Installation, append_raw, files, media_entry, name};
+use harness::{Answers, Installation, append_raw, copy_folder, media_entry, name};
 use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -140,12 +139,22 @@ async fn ahead_of_the_log() {
     assert_same_after_restart(&installation, &before);
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    for file in files(from) {
-        let copy = to.join(file.strip_prefix(from).unwrap());
-        fs::create_dir_all(copy.parent().unwrap()).unwrap();
-        fs::copy(file, copy).unwrap();
+#[tokio::test]
+async fn left_by_a_crash() {
+    let (installation, _) = filled().await;
+    let running = installation.start();
+    let stream = running.catalog.stream(&name("cam-02")).unwrap();
+    for n in 0..10 {
+        let labels = Tags::from([("round".into(), n.to_string())]);
+        running.catalog.set_labels(stream.id, labels).await.unwrap();
+        running.catalog.create_access_key(None).await.unwrap();
     }
+    let at_once = installation.crash_image();
+    at_once.delete_view();
+    assert_same_after_restart(&at_once, &running.answers());
+    // Time enough for the view, whose write-ahead file is still there then.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_same_after_restart(&installation.crash_image(), &running.answers());
 }
 
 #[tokio::test]
@@ -162,6 +171,19 @@ async fn ids_are_not_reused_though_the_newest_stream_is_deleted() {
         if delete_view {
             installation.delete_view();
         }
+    }
+}
+
+#[tokio::test]
+async fn an_id_whose_key_outlived_its_commands_is_not_reused() {
+    let installation = Installation::new();
+    let running = installation.start();
+    for used in [1, 3] {
+        running.log.keys().create_stream_key(StreamId(used)).unwrap();
+    }
+    for expected in [2, 4, 5] {
+        let new = NewStream::new(name(&format!("cam-{expected}")), HOUR);
+        assert_eq!(running.catalog.create_stream(new).await.unwrap().id, StreamId(expected));
     }
 }
 

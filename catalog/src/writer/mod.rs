@@ -78,6 +78,8 @@ pub(crate) struct Writer {
     runtime: runtime::Runtime,
     /// Deleted streams whose key is destroyed, which the log is not told yet.
     destroyed: Vec<StreamId>,
+    /// A stream whose key was made, but whose command the log did not take.
+    unused_key: Option<StreamId>,
 }
 
 impl Writer {
@@ -89,7 +91,7 @@ impl Writer {
         limits: Limits,
     ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().build()?;
-        Ok(Self { log, state, clock, entropy, limits, runtime, destroyed: Vec::new() })
+        Ok(Self { log, state, clock, entropy, limits, runtime, destroyed: Vec::new(), unused_key: None })
     }
 
     /// Returns when the command is durable and applied.

@@ -15,7 +15,7 @@ const VERSION_LEN: usize = 20;
 
 impl Writer {
     pub fn create_stream(&mut self, new: NewStream) -> Result<Arc<Stream>, CatalogError> {
-        let id = self.state.read().next_stream();
+        let id = self.unused_id();
         let name = new.name.clone();
         let record = StreamRecord::new(id, self.new_version(), self.clock.now(), new);
         record.check(self.limits.tags_per_resource)?;
@@ -28,10 +28,11 @@ impl Writer {
                 return Err(CatalogError::TooManyStreams(self.limits.streams));
             }
         }
-        // Key first: a stream that is listed can be written to. A crash in between leaves a key that
-        // has sealed nothing; the next stream takes its id and with it the key.
+        // Key first: a stream that is listed can be written to.
         self.log.keys().create_stream_key(id)?;
+        self.unused_key = Some(id);
         self.commit(&Command::PutStream(record))?;
+        self.unused_key = None;
         self.live(id)
     }
 
@@ -70,6 +71,17 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// The id for a new stream: never one that has a key, unless it was made here for a stream that
+    /// then could not be committed. A key tells of an earlier use also where damage has taken the
+    /// commands that would.
+    fn unused_id(&self) -> StreamId {
+        let mut id = self.state.read().next_stream();
+        while self.unused_key != Some(id) && self.log.keys().has_stream_key(id) {
+            id = StreamId(id.0 + 1);
+        }
+        id
     }
 
     fn new_version(&self) -> String {

@@ -26,7 +26,6 @@ pub struct Answers {
     pub streams: Vec<Arc<Stream>>,
     pub access_keys: Vec<Arc<AccessKey>>,
     pub devices: Vec<Arc<Device>>,
-    pub signing_secret: [u8; 32],
 }
 
 impl Installation {
@@ -72,6 +71,13 @@ impl Installation {
         Running { catalog, log }
     }
 
+    /// What a crash at this moment would leave.
+    pub fn crash_image(&self) -> Self {
+        let image = Self { home: TempDir::new().unwrap(), limits: self.limits.clone() };
+        copy_folder(self.home.path(), image.home.path());
+        image
+    }
+
     pub fn delete_view(&self) {
         fs::remove_dir_all(self.index()).unwrap();
     }
@@ -89,7 +95,6 @@ impl Running {
             streams: self.catalog.streams().values().cloned().collect(),
             access_keys: self.catalog.access_keys(),
             devices: self.catalog.devices(),
-            signing_secret: *self.catalog.signing_secret(),
         }
     }
 
@@ -147,4 +152,12 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    for file in files(from) {
+        let copy = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(file, copy).unwrap();
+    }
 }
