@@ -64,7 +64,9 @@ impl SegmentWriter {
         let front = head.to_bytes();
         let padding = usize::try_from(padded - head.bytes()).expect("padding is less than a block");
         let mut parts = vec![IoSlice::new(&front)];
-        parts.extend(frames.map(|frame| IoSlice::new(frame)));
+        for frame in frames {
+            parts.push(IoSlice::new(frame));
+        }
         parts.push(IoSlice::new(&PADDING[..padding]));
         self.file.write_at(&parts, self.end).map_err(LogError::io("write", &self.path))?;
         self.end += padded;

@@ -1,7 +1,6 @@
 //! What the log's tests share.
 
-// Each test binary uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 pub mod sim;
 
