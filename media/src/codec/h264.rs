@@ -51,6 +51,27 @@ pub(crate) fn avcc(sps: &[&Bytes], pps: &[&Bytes]) -> Option<Bytes> {
     Some(out.freeze())
 }
 
+/// The parameter sets in an `avcC`, each after its length in 4 bytes, as samples carry NAL units.
+pub(super) fn sets_in_band(avcc: &[u8]) -> Option<Bytes> {
+    let mut rest = avcc.get(5..)?;
+    let mut out = BytesMut::new();
+    let count = *rest.split_off_first()? & 0x1f;
+    move_sets(&mut rest, count.into(), &mut out)?;
+    let count = *rest.split_off_first()?;
+    move_sets(&mut rest, count.into(), &mut out)?;
+    Some(out.freeze())
+}
+
+/// Copies `count` sets, each after its length in 16 bits, out of a record.
+pub(super) fn move_sets(record: &mut &[u8], count: u16, out: &mut BytesMut) -> Option<()> {
+    for _ in 0..count {
+        let length = u16::from_be_bytes(*record.split_off(..2)?.first_chunk()?);
+        out.put_u32(length.into());
+        out.put_slice(record.split_off(..usize::from(length))?);
+    }
+    Some(())
+}
+
 /// Each set after its length in 16 bits.
 pub(super) fn put_sets(out: &mut BytesMut, sets: &[&Bytes]) -> Option<()> {
     for set in sets {

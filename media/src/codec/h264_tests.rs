@@ -43,6 +43,12 @@ fn an_unreadable_set_still_makes_a_track() {
 }
 
 #[test]
+fn gives_the_sets_back() {
+    let expected = [&[0, 0, 0, 27][..], HIGH, &[0, 0, 0, 6], HIGH_PPS].concat();
+    assert_eq!(sets_in_band(&record(HIGH)).unwrap(), expected);
+}
+
+#[test]
 fn reads_set_ids() {
     assert_eq!(set_id(SetKind::Sps, HIGH), Some(0));
     assert_eq!(set_id(SetKind::Pps, HIGH_PPS), Some(0));
@@ -67,6 +73,7 @@ proptest! {
         set_id(SetKind::Sps, &bytes);
         set_id(SetKind::Pps, &bytes);
         classify(&bytes);
+        sets_in_band(&bytes);
     }
 
     #[test]

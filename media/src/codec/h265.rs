@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::h264::put_sets;
+use super::h264::{move_sets, put_sets};
 use super::{Description, NalKind, SetKind, frame_rate};
 use crate::MediaError;
 use crate::bits::{BitReader, unescape};
@@ -83,6 +83,18 @@ pub(super) fn describe(hvcc: &[u8]) -> Result<Description, MediaError> {
         reorder_depth: known.reorder_depth,
         ..Description::default()
     })
+}
+
+/// The parameter sets in an `hvcC`, each after its length in 4 bytes, as samples carry NAL units.
+pub(super) fn sets_in_band(hvcc: &[u8]) -> Option<Bytes> {
+    let mut arrays = hvcc.get(22..)?;
+    let mut out = BytesMut::new();
+    for _ in 0..*arrays.split_off_first()? {
+        arrays.split_off_first()?; // the NAL unit type
+        let sets = u16::from_be_bytes(*arrays.split_off(..2)?.first_chunk()?);
+        move_sets(&mut arrays, sets, &mut out)?;
+    }
+    Some(out.freeze())
 }
 
 /// The first NAL unit of type 33 in the record's arrays.

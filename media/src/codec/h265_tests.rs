@@ -27,6 +27,12 @@ fn an_unreadable_set_still_makes_a_track_when_its_profile_is_there() {
 }
 
 #[test]
+fn gives_the_sets_back() {
+    let expected = [&[0, 0, 0, 24][..], VPS, &[0, 0, 0, 44], SPS, &[0, 0, 0, 7], PPS].concat();
+    assert_eq!(sets_in_band(&record(SPS).unwrap()).unwrap(), expected);
+}
+
+#[test]
 fn reads_set_ids() {
     for (kind, set) in [(SetKind::Vps, VPS), (SetKind::Sps, SPS), (SetKind::Pps, PPS)] {
         assert_eq!(set_id(kind, set), Some(0), "{kind:?}");
@@ -53,6 +59,7 @@ proptest! {
             set_id(kind, &bytes);
         }
         classify(&bytes);
+        sets_in_band(&bytes);
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod parameter_sets;
 
 pub(crate) use parameter_sets::{ParameterSets, SetKind};
 
+use bytes::Bytes;
+
 use crate::MediaError;
 
 /// A codec that can be recorded and played.
@@ -52,6 +54,15 @@ impl CodecId {
             Self::H264 => h264::describe(private),
             Self::H265 => h265::describe(private),
             Self::Aac => aac::describe(private),
+        }
+    }
+
+    /// The parameter sets in codec private data as NAL units of a sample; empty where there are none.
+    pub(crate) fn sets_in_band(self, private: &[u8]) -> Bytes {
+        match self {
+            Self::H264 => h264::sets_in_band(private).unwrap_or_default(),
+            Self::H265 => h265::sets_in_band(private).unwrap_or_default(),
+            Self::Aac => Bytes::new(),
         }
     }
 }
