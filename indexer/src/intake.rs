@@ -14,8 +14,6 @@ use crate::assemble::{Assembled, Assembler, Fresh, Held, has_fragments};
 use crate::overlay::Overlay;
 use crate::{IndexError, Swept};
 
-/// Fragments that may wait here. More are read from the log again once these are written.
-const QUEUED: usize = 20_000;
 /// The index's thread lets fragments gather this long, so that one transaction takes many.
 const GATHER: Duration = Duration::from_millis(75);
 /// So many fragments are not kept waiting.
@@ -46,6 +44,8 @@ pub(crate) struct Intake {
     state: Mutex<State>,
     wake: Condvar,
     overlay: Arc<Overlay>,
+    /// Fragments that may wait here. More are read from the log again once these are written.
+    limit: usize,
     /// Weak: the catalog holds the log, and the log holds this.
     catalog: Weak<Catalog>,
 }
@@ -89,9 +89,9 @@ impl Lane {
 }
 
 impl Intake {
-    pub(crate) fn new(overlay: Arc<Overlay>, catalog: &Arc<Catalog>) -> Self {
+    pub(crate) fn new(overlay: Arc<Overlay>, catalog: &Arc<Catalog>, limit: usize) -> Self {
         let catalog = Arc::downgrade(catalog);
-        Self { state: Mutex::default(), wake: Condvar::new(), overlay, catalog }
+        Self { state: Mutex::default(), wake: Condvar::new(), overlay, limit, catalog }
     }
 
     /// Asks the index's thread for something.
@@ -176,7 +176,7 @@ impl Follower for Intake {
                 None => {}
             }
         }
-        lane.behind = queue.len() >= QUEUED;
+        lane.behind = queue.len() >= self.limit;
         self.wake.notify_all();
     }
 }

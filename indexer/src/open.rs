@@ -17,6 +17,8 @@ use crate::search::{self, Blinder, Search};
 use crate::view::{self, Applied, Tracks, Unusable, Writer};
 use crate::{IndexError, IndexerOptions, Rebuilt, damage};
 
+/// Fragments that may wait for the index's thread.
+const QUEUED: usize = 20_000;
 /// For [`fragment_log::Keyring::derive`].
 const BLINDING: &[u8] = b"indexer: words of tags";
 
@@ -47,7 +49,7 @@ pub(crate) fn open(
     for entry in view::newest_of_all(writer.connection(), &tracks)? {
         overlay.seen(entry);
     }
-    let intake = Arc::new(Intake::new(Arc::clone(&overlay), &catalog));
+    let intake = Arc::new(Intake::new(Arc::clone(&overlay), &catalog, QUEUED));
     let applied = writer.applied()?;
     let mut owner = Owner {
         dir: dir.to_owned(),

@@ -1,7 +1,10 @@
 //! What the tests of this crate share, and tests of the views without a log.
 
+mod follow;
+mod model;
 mod search;
 mod view;
+mod world;
 
 use std::sync::Arc;
 
