@@ -1,5 +1,7 @@
 //! Power cuts on a simulated disk: at every step of a workload, and during recovery.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::collections::BTreeMap;

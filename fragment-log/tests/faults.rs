@@ -1,5 +1,7 @@
 //! Full disks, failing syncs, flipped bits, destroyed keys.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::path::Path;

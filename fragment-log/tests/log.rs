@@ -1,5 +1,7 @@
 //! The log as its users see it, on a real disk.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,8 @@
 //! The log against a plain map: random appends to several streams and lanes, restarts, removed
 //! segments, destroyed keys.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -25,7 +25,7 @@ struct Disk {
     /// Names as they were at the last sync of their folder.
     durable_names: BTreeMap<PathBuf, Contents>,
     /// Changes of names since then, in order.
-    pending: Vec<Rename>,
+    pending: Vec<Change>,
     steps: u64,
     crash_at: Option<u64>,
     crashed: bool,
@@ -49,15 +49,15 @@ struct Data {
     durable: Vec<u8>,
 }
 
-enum Rename {
+enum Change {
     Create(PathBuf, Contents),
-    Rename(PathBuf, PathBuf),
+    Move(PathBuf, PathBuf),
     Unlink(PathBuf),
 }
 
-impl Rename {
+impl Change {
     fn dir(&self) -> Option<&Path> {
-        let (Self::Create(path, _) | Self::Rename(path, _) | Self::Unlink(path)) = self;
+        let (Self::Create(path, _) | Self::Move(path, _) | Self::Unlink(path)) = self;
         path.parent()
     }
 
@@ -66,7 +66,7 @@ impl Rename {
             Self::Create(path, contents) => {
                 names.insert(path.clone(), Arc::clone(contents));
             }
-            Self::Rename(from, to) => {
+            Self::Move(from, to) => {
                 if let Some(contents) = names.remove(from) {
                     names.insert(to.clone(), contents);
                 }
@@ -199,7 +199,7 @@ impl Disk {
         }
     }
 
-    fn change(&mut self, change: Rename) {
+    fn change(&mut self, change: Change) {
         change.apply(&mut self.files);
         self.pending.push(change);
     }
@@ -220,7 +220,7 @@ impl Io for SimIo {
         let mut disk = self.disk();
         disk.step()?;
         let contents = Contents::default();
-        disk.change(Rename::Create(path.to_owned(), Arc::clone(&contents)));
+        disk.change(Change::Create(path.to_owned(), Arc::clone(&contents)));
         Ok(Box::new(SimFile { disk: self.clone(), contents }))
     }
 
@@ -237,7 +237,7 @@ impl Io for SimIo {
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let mut disk = self.disk();
         disk.step()?;
-        disk.change(Rename::Rename(from.to_owned(), to.to_owned()));
+        disk.change(Change::Move(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Io for SimIo {
         let mut disk = self.disk();
         disk.step()?;
         let freed = disk.files.get(path).map_or(0, |contents| lock(contents).seen.len() as u64);
-        disk.change(Rename::Unlink(path.to_owned()));
+        disk.change(Change::Unlink(path.to_owned()));
         if let Some(space) = &mut disk.space {
             *space += freed;
         }
@@ -258,7 +258,7 @@ impl Io for SimIo {
         let (done, pending) =
             std::mem::take(&mut disk.pending).into_iter().partition(|change| change.dir() == Some(dir));
         disk.pending = pending;
-        let done: Vec<Rename> = done;
+        let done: Vec<Change> = done;
         done.iter().for_each(|change| change.apply(&mut disk.durable_names));
         Ok(())
     }
