@@ -13,6 +13,7 @@ use ingest::Ingest;
 use playback::Playback;
 
 use crate::metrics::Metrics;
+use crate::native::SignInLinks;
 use crate::seal::Sealer;
 
 /// The running installation: one per process, shared by all handlers as `State<Arc<App>>`.
@@ -41,6 +42,8 @@ pub struct App {
     pub device_retention: Duration,
     /// Fragments out.
     pub playback: Arc<Playback>,
+    /// One-time links that sign in.
+    pub sign_in_links: SignInLinks,
     /// Values that clients carry and cannot forge.
     pub sealer: Sealer,
     /// The gateway's own counters.

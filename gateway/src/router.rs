@@ -27,6 +27,8 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
+        .route("/", get(native::page::index))
+        .route("/{*path}", get(native::page::asset).fallback(nothing))
         .merge(aws::routes(OPERATIONS))
         .merge(session::routes())
         .merge(authenticated)

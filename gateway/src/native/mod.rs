@@ -1,12 +1,56 @@
-//! The native API under `/v1`.
+//! The native API under `/v1`, the sign-in link and the page.
+//!
+//! A route is a [`route::Route`] in the list of its file; the lists together are the API. Mounting, the check of
+//! parameters and the OpenAPI document come from them.
+
+mod caller;
+mod clip;
+mod fragments;
+mod hls;
+mod info;
+mod keys;
+mod labels;
+mod media;
+mod openapi;
+pub mod page;
+mod params;
+mod refusal;
+mod route;
+mod session;
+mod sign_in;
+mod streams;
+mod timeline;
+mod urls;
+mod viewer;
 
 use std::sync::Arc;
 
 use axum::Router;
 
 use crate::app::App;
+use route::Route;
 
-/// Everything under `/v1`. Mounted by [`crate::router`], behind its authentication layer.
+pub use sign_in::SignInLinks;
+
+/// Every route of the API, by file.
+static ROUTES: &[&[&Route]] = &[
+    streams::ROUTES,
+    labels::ROUTES,
+    timeline::ROUTES,
+    hls::ROUTES,
+    clip::ROUTES,
+    urls::ROUTES,
+    fragments::ROUTES,
+    session::ROUTES,
+    sign_in::ROUTES,
+    keys::ROUTES,
+    info::ROUTES,
+    openapi::ROUTES,
+];
+
+/// Everything under `/v1` and `/signin`. Mounted by [`crate::router`], behind its authentication
+/// layer.
 pub fn routes() -> Router<Arc<App>> {
-    Router::new()
+    let all = ROUTES.iter().copied().flatten();
+    all.fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
 }

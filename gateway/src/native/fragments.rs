@@ -1,0 +1,129 @@
+//! Search over the fragments of all streams.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::routing::get;
+use base::{FragmentMeta, StreamName};
+use catalog::{Action, StreamGlob};
+use futures::{StreamExt, TryStreamExt, stream};
+use http::{Method, Uri};
+use indexer::{Hit, SearchQuery};
+use serde::Serialize;
+
+use super::caller::Caller;
+use super::params::bad;
+use super::route::{Access, Answer, CLOCK, END, Field, Kind, Param, Route, START};
+use crate::app::App;
+use crate::auth::Principal;
+use crate::error::ApiError;
+use crate::seal::Purpose;
+
+const MOST: usize = 1000;
+const DEFAULT: usize = 100;
+
+/// Sealed metadata entries read at a time, for the tags of the fragments that have some.
+const TAG_READS: usize = 16;
+
+const FRAGMENT: &[Field] = &[
+    Field::new("stream", Kind::Text, "the stream's name"),
+    Field::new("fragment_number", Kind::Text, "47 digits; they sort as text"),
+    Field::new("producer_timestamp", Kind::Time, "when its picture was made"),
+    Field::new("server_timestamp", Kind::Time, "when it arrived"),
+    Field::new("duration_ms", Kind::Number, "how long it plays"),
+    Field::new("size_bytes", Kind::Number, "of its Matroska file"),
+    Field::new("run_id", Kind::Text, "fragments of one run play without a break"),
+    Field::new("clock_source", Kind::Text, "what its producer time follows"),
+    Field::new("tracks", Kind::List(&Kind::Object(&[])), "codec, size, rate and exact times of each track"),
+    Field::new("tags", Kind::Tags, "its own tags"),
+];
+
+static SEARCH: Route = Route {
+    method: Method::GET,
+    path: "/v1/fragments",
+    summary: "Fragments of all streams, by time, stream, codec, labels and tags, oldest first",
+    access: Access::Caller,
+    query: &[
+        Param::new("stream", Kind::Text, "pattern of names: * ? [abc]; default *"),
+        START,
+        END,
+        CLOCK,
+        Param::new(
+            "q",
+            Kind::Text,
+            "tags.NAME:\"value\", labels.NAME:\"value\", codec:\"h264\" or \"value\", with AND, OR, NOT",
+        ),
+        Param::new("limit", Kind::Whole { least: 1, most: 1000 }, "fragments of one answer; default 100"),
+        Param::new("cursor", Kind::Text, "next_cursor of the answer before"),
+    ],
+    body: None,
+    answer: Answer::Json(
+        200,
+        &[
+            Field::new("fragments", Kind::List(&Kind::Object(FRAGMENT)), "one page"),
+            Field::optional("next_cursor", Kind::Text, "asks for the next page; null on the last"),
+        ],
+    ),
+    handler: || get(search),
+};
+
+pub(super) static ROUTES: &[&Route] = &[&SEARCH];
+
+#[derive(Serialize)]
+struct Found {
+    stream: StreamName,
+    #[serde(flatten)]
+    meta: FragmentMeta,
+}
+
+#[derive(Serialize)]
+struct Fragments {
+    fragments: Vec<Found>,
+    next_cursor: Option<String>,
+}
+
+async fn search(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    uri: Uri,
+) -> Result<Json<Fragments>, ApiError> {
+    let params = SEARCH.params(&uri)?;
+    let streams = params.text("stream").unwrap_or("*");
+    allowed(&who, streams)?;
+    let cursor = params.text("cursor").map(|sealed| {
+        app.sealer
+            .open::<String>(Purpose::NativePage, sealed)
+            .ok_or_else(|| bad("cursor", "is not one of this list: start again without it"))
+    });
+    let query = SearchQuery {
+        streams: StreamGlob::new(streams).map_err(|error| bad("stream", &error.to_string()))?,
+        window: params.window()?,
+        q: params.text("q").map(str::to_owned),
+        limit: params.whole("limit", DEFAULT, 1, MOST)?,
+        cursor: cursor.transpose()?,
+    };
+    let page = app.indexer.search(query).await?;
+    let fragments = stream::iter(page.items).map(|hit| tagged(&app, hit)).buffered(TAG_READS);
+    let fragments = fragments.try_collect().await?;
+    let next_cursor = page.next.map(|next| app.sealer.seal(Purpose::NativePage, &next));
+    Ok(Json(Fragments { fragments, next_cursor }))
+}
+
+/// A device sees the streams it may play, each by its name; patterns are for holders of an access key.
+fn allowed(who: &Principal, streams: &str) -> Result<(), ApiError> {
+    match &who.0 {
+        catalog::Principal::AccessKey(_) => Ok(()),
+        catalog::Principal::Device(_) => match StreamName::new(streams) {
+            Ok(name) => who.require(Action::Play, &name),
+            Err(_) => Err(ApiError::forbidden("stream: a device names one stream that it may play")),
+        },
+    }
+}
+
+async fn tagged(app: &App, hit: Hit) -> Result<Found, ApiError> {
+    let tags = if hit.entry.has_tags { Some(app.indexer.tags(&hit.entry).await?) } else { None };
+    let mut meta = hit.entry.meta;
+    meta.tags = tags.unwrap_or(meta.tags);
+    Ok(Found { stream: hit.stream.name.clone(), meta })
+}

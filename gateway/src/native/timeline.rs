@@ -1,0 +1,87 @@
+//! How much of a time span a stream's fragments cover.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::routing::get;
+use base::Timestamp;
+use catalog::Action;
+use http::{Method, Uri};
+use serde::Serialize;
+
+use super::caller::Caller;
+use super::params::{Named, bad};
+use super::route::{Access, Answer, Field, Kind, Param, Route};
+use super::streams;
+use crate::app::App;
+use crate::error::ApiError;
+
+const MOST: usize = 10_000;
+const DEFAULT: usize = 100;
+const SPAN: Duration = Duration::from_hours(24);
+
+const BUCKET: &[Field] = &[
+    Field::new("start", Kind::Time, "where it begins"),
+    Field::new("end", Kind::Time, "where it ends, exclusive"),
+    Field::new("covered_ms", Kind::Number, "milliseconds of it that there is footage of"),
+    Field::new("fragments", Kind::Number, "fragments that start in it"),
+    Field::new("bytes", Kind::Number, "their size"),
+];
+
+static TIMELINE: Route = Route {
+    method: Method::GET,
+    path: "/v1/streams/{name}/timeline",
+    summary: "How much of each part of a time span there is footage of, by producer time",
+    access: Access::Caller,
+    query: &[
+        Param::new("start", Kind::Time, "default: a day before end"),
+        Param::new("end", Kind::Time, "default: now"),
+        Param::new("buckets", Kind::Whole { least: 1, most: 10_000 }, "equal parts; default 100"),
+    ],
+    body: None,
+    answer: Answer::Json(
+        200,
+        &[Field::new("buckets", Kind::List(&Kind::Object(BUCKET)), "one after the other, from start to end")],
+    ),
+    handler: || get(timeline),
+};
+
+pub(super) static ROUTES: &[&Route] = &[&TIMELINE];
+
+#[derive(Serialize)]
+struct Timeline {
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Serialize)]
+struct Bucket {
+    start: Timestamp,
+    end: Timestamp,
+    covered_ms: u64,
+    fragments: u64,
+    bytes: u64,
+}
+
+async fn timeline(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Json<Timeline>, ApiError> {
+    let query = TIMELINE.params(&uri)?;
+    let stream = streams::find(&app, &who, Action::Play, &name)?;
+    let end = query.time("end")?.unwrap_or_else(|| app.clock.now());
+    let start = query.time("start")?.unwrap_or(end - SPAN);
+    if end <= start {
+        return Err(bad("end", "must be after start"));
+    }
+    let buckets = query.whole("buckets", DEFAULT, 1, MOST)?;
+    let buckets = app.indexer.timeline(stream.id, start, end, buckets).await?;
+    let buckets = buckets.into_iter().map(|bucket| {
+        let indexer::Bucket { start, end, covered_ms, fragments, bytes } = bucket;
+        Bucket { start, end, covered_ms, fragments, bytes }
+    });
+    Ok(Json(Timeline { buckets: buckets.collect() }))
+}
