@@ -132,6 +132,19 @@ async fn a_deleted_stream_ends_its_recording() {
 }
 
 #[tokio::test]
+async fn a_revoked_credential_ends_its_recording() {
+    let installation = Installation::new().await;
+    let mut recorder = installation.publish("cam-1").await.unwrap();
+    installation.catalog.revoke_device(installation.device.name()).await.unwrap();
+    let sent = async {
+        installation.send(&mut recorder, &camera(), 20 * SECOND).await?;
+        recorder.finish(Ended::Teardown).await
+    };
+    assert!(matches!(sent.await, Err(IngestError::Catalog(CatalogError::NotAllowed { .. }))));
+    assert!(installation.stored("cam-1").is_empty());
+}
+
+#[tokio::test]
 async fn a_full_disk_costs_fragments_until_there_is_space() {
     let installation = Installation::new().await;
     let mut recorder = installation.publish("cam-1").await.unwrap();

@@ -1,5 +1,7 @@
 //! A log, a catalog and recording on a disk that can fail, with a clock that stands still.
 
+#![allow(clippy::unwrap_used, reason = "a test's own machinery")]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
