@@ -6,6 +6,7 @@
 pub mod app;
 pub mod auth;
 pub mod aws;
+pub mod cli;
 pub mod config;
 pub mod cors;
 pub mod error;
@@ -14,4 +15,5 @@ pub mod metrics;
 pub mod native;
 pub mod router;
 pub mod seal;
+pub mod server;
 pub mod video;

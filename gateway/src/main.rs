@@ -1,3 +1,7 @@
 //! The `millrace` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gateway::cli::run(std::env::args_os())
+}

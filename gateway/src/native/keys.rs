@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use catalog::{Allow, Secret, StreamGlob};
+use catalog::{Allow, Catalog, Secret, StreamGlob};
 use http::{Method, StatusCode, Uri};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::params::{Body, bad};
@@ -112,11 +112,16 @@ pub(super) static ROUTES: &[&Route] = &[&LIST, &CREATE, &REVOKE, &CREATE_DEVICE]
 async fn list(State(app): State<Arc<App>>, Caller(who): Caller, uri: Uri) -> Result<Response, ApiError> {
     LIST.params(&uri)?;
     who.require_administrator()?;
-    let keys = app.catalog.access_keys();
+    Ok(Json(credentials(&app.catalog)).into_response())
+}
+
+/// All credentials without their secrets, as `GET /v1/keys` answers.
+pub fn credentials(catalog: &Catalog) -> Value {
+    let keys = catalog.access_keys();
     let keys = keys.iter().map(|key| {
         json!({ "access_key_id": key.id, "root": key.root, "created": key.created, "revoked": key.revoked })
     });
-    let devices = app.catalog.devices();
+    let devices = catalog.devices();
     let devices = devices.iter().map(|device| {
         json!({
             "username": device.username,
@@ -127,7 +132,7 @@ async fn list(State(app): State<Arc<App>>, Caller(who): Caller, uri: Uri) -> Res
         })
     });
     let (keys, devices): (Vec<_>, Vec<_>) = (keys.collect(), devices.collect());
-    Ok(Json(json!({ "access_keys": keys, "devices": devices })).into_response())
+    json!({ "access_keys": keys, "devices": devices })
 }
 
 #[derive(Deserialize)]

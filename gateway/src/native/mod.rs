@@ -30,6 +30,7 @@ use axum::Router;
 use crate::app::App;
 use route::Route;
 
+pub use keys::credentials;
 pub use sign_in::SignInLinks;
 
 /// Every route of the API, by file.

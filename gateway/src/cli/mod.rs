@@ -1,0 +1,161 @@
+//! The command line.
+
+mod client;
+mod config;
+mod error;
+mod index;
+mod keys;
+mod logging;
+mod serve;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use error::CliError;
+use settings::Overrides;
+
+/// Kinesis Video Streams on your own machines.
+#[derive(Parser)]
+#[command(name = "millrace", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  millrace serve --demo                                    try it: prints a link that signs you in
+  millrace serve --data /var/lib/millrace --http 0.0.0.0:4567
+  millrace keys create --stream 'yard-*' --allow publish,create
+  millrace config example > millrace.toml                  every setting, commented";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    #[command(after_help = "\
+Examples:
+  millrace serve --demo
+  millrace serve --config /etc/millrace.toml
+  millrace serve --data /srv/video --https-public-url https://video.example:4568
+  MILLRACE_HTTP=127.0.0.1:0 millrace serve                 any free port: see addresses.json in the data folder
+
+SIGTERM and SIGINT end it: open fragments are stored, then it exits with 0.")]
+    Serve {
+        /// A TOML file, as `millrace config example` prints it
+        #[arg(long, value_name = "FILE", env = "MILLRACE_CONFIG")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        settings: Overrides,
+    },
+    /// Check a configuration without starting anything
+    #[command(after_help = "Example:\n  millrace check-config --config /etc/millrace.toml")]
+    CheckConfig {
+        /// A TOML file, as `millrace config example` prints it
+        #[arg(long, value_name = "FILE", env = "MILLRACE_CONFIG")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        settings: Overrides,
+    },
+    /// About the configuration file
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Make, list and revoke credentials: beside a running server or on a stopped data folder
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
+    },
+    /// Check every stored byte; exits with 1 and names file and offset where one is damaged
+    #[command(after_help = "Example:\n  millrace verify --data /var/lib/millrace")]
+    Verify {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Build every index again from the log of a stopped data folder
+    #[command(after_help = "Example:\n  millrace reindex --data /var/lib/millrace")]
+    Reindex {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the commented default file
+    #[command(after_help = "Example:\n  millrace config example > millrace.toml")]
+    Example,
+}
+
+/// Where the data folder is and what opens it.
+#[derive(Args)]
+struct Folder {
+    /// A TOML file, for where the data folder and the master key are
+    #[arg(long, value_name = "FILE", env = "MILLRACE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The data folder
+    #[arg(long, value_name = "DIR", env = "MILLRACE_DATA")]
+    data: Option<PathBuf>,
+    /// The master key's file; MILLRACE_MASTER_KEY (base64 of 32 bytes) overrides it
+    #[arg(long, value_name = "FILE", env = "MILLRACE_MASTER_KEY_FILE")]
+    master_key_file: Option<PathBuf>,
+}
+
+impl Folder {
+    fn config(self) -> Result<crate::config::Config, CliError> {
+        let mut config = crate::config::Config::default();
+        if let Some(file) = self.config {
+            config.read(&file)?;
+        }
+        config.data = self.data.unwrap_or(config.data);
+        config.master_key_file = self.master_key_file.or(config.master_key_file);
+        Ok(config)
+    }
+}
+
+/// Does what the arguments say, and returns what the process exits with: 0, 1 for a failure or damage,
+/// 2 for arguments that are not understood.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = Cli::command().try_get_matches_from(arguments).and_then(|found| Cli::from_arg_matches(&found));
+    let result = match cli {
+        Ok(cli) => dispatch(cli.command),
+        Err(error) => {
+            // A reader that went away is no failure of ours.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    result.unwrap_or_else(|error| {
+        let _ = writeln!(std::io::stderr(), "millrace: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Serve { config, settings } => serve::run(config, &settings),
+        Command::CheckConfig { config, settings } => config::check(config, &settings),
+        Command::Config { command: ConfigCommand::Example } => print(&crate::config::example()),
+        Command::Keys { command } => keys::run(command),
+        Command::Verify { folder } => index::verify(&folder.config()?),
+        Command::Reindex { folder } => index::reindex(folder.config()?),
+        Command::Version => print(&format!("millrace {}\n", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+/// To standard output. A reader that went away is no failure of ours.
+fn print(text: &str) -> Result<ExitCode, CliError> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,226 @@
+//! The running server: from a configuration to listeners, and back to nothing.
+//!
+//! Start: log → catalog → index → ingest → listeners → `addresses.json` → ready. Stop: no new work,
+//! open fragments closed and stored, views written, exit.
+
+#[cfg(feature = "gstreamer")]
+mod demo;
+mod error;
+mod http;
+mod listeners;
+mod storage;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+mod webrtc;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base::{Clock, Entropy, FragmentMeta, StreamId};
+use indexer::Indexer;
+use ingest::{Ingest, IngestOptions, Resume, rtsp};
+use playback::Playback;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::native::SignInLinks;
+use crate::router::router;
+use crate::seal::Sealer;
+
+use self::http::HttpServer;
+pub use error::ServerError;
+use listeners::Listeners;
+use tls::Certificates;
+
+pub use listeners::Addresses;
+use storage::Storage;
+
+pub use storage::{index_dir, master_key, open_catalog, open_log};
+
+/// All that is open may take this long to end, so that the process is gone within ten seconds.
+const DRAIN: Duration = Duration::from_secs(8);
+/// Between two sweeps of what has expired.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// A server that accepts work.
+pub struct Server {
+    app: Arc<App>,
+    addresses: Addresses,
+    addresses_file: PathBuf,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Opens the data folder and the listeners.
+    ///
+    /// # Errors
+    /// [`ServerError`]: what could not be opened, and what to do.
+    pub async fn start(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, ServerError> {
+        let storage = storage::open(&config, &clock, &entropy).await?;
+        let listeners = Listeners::bind(&config).await?;
+        let addresses = listeners.addresses().map_err(ServerError::file(&config.data))?;
+        let names = tls::names(&config);
+        let certificates = Certificates::load(&config, &names, &*clock)?;
+        let app = assemble(&config, storage, &addresses, clock, entropy);
+        let addresses_file = config.data.join("addresses.json");
+        let (stop, stopped) = watch::channel(false);
+        #[cfg_attr(not(feature = "gstreamer"), expect(unused_mut, reason = "only the demo adds to them"))]
+        let mut tasks = spawn(&app, listeners, certificates, &stopped);
+        #[cfg(feature = "gstreamer")]
+        if config.demo {
+            tasks.spawn(demo::camera(&app, &addresses, stopped).await?);
+        }
+        addresses.write(&addresses_file)?;
+        app.ready.store(true, Ordering::Release);
+        Ok(Self { app, addresses, addresses_file, tasks, stop })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What clients call it.
+    pub fn url(&self) -> &str {
+        &self.app.urls.http
+    }
+
+    /// A one-time link that signs the holder of the root key in.
+    pub fn sign_in_link(&self) -> Option<String> {
+        let app = &self.app;
+        let keys = app.catalog.access_keys();
+        let root = keys.iter().find(|key| key.root && key.revoked.is_none())?;
+        let path = app.sign_in_links.make(&*app.clock, &*app.entropy, &root.id);
+        Some(format!("{}{path}", app.urls.http))
+    }
+
+    /// Stops: takes no new work, ends what is open, writes what is in memory.
+    pub async fn stop(mut self) {
+        self.app.ready.store(false, Ordering::Release);
+        self.stop.send_replace(true);
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+            tracing::warn!(open = self.tasks.len(), "not everything ended in time: closing all the same");
+            self.tasks.abort_all();
+        }
+        let (indexer, log) = (Arc::clone(&self.app.indexer), Arc::clone(&self.app.log));
+        let closed = tokio::task::spawn_blocking(move || {
+            indexer.close();
+            log.close();
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "closing the data folder failed");
+        }
+        if let Err(error) = std::fs::remove_file(&self.addresses_file) {
+            tracing::warn!(%error, path = %self.addresses_file.display(), "not removed");
+        }
+    }
+}
+
+/// Where numbers go on after a restart.
+struct LastRecorded(Arc<Indexer>);
+
+impl Resume for LastRecorded {
+    fn last(&self, stream: StreamId) -> Option<FragmentMeta> {
+        self.0.last_recorded(stream).map(|entry| entry.meta.clone())
+    }
+}
+
+fn assemble(
+    config: &Config,
+    storage: Storage,
+    addresses: &Addresses,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Arc<App> {
+    let Storage { log, catalog, indexer } = storage;
+    let ingest = Ingest::new(IngestOptions {
+        log: Arc::clone(&log),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::clone(&clock),
+        limits: Arc::new(config.limits.clone()),
+        resume: Arc::new(LastRecorded(Arc::clone(&indexer))),
+        timestamps: config.timestamps,
+    });
+    Arc::new(App {
+        playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
+        sealer: Sealer::new(Arc::clone(&log)),
+        clock,
+        entropy,
+        limits: config.limits.clone(),
+        account: config.account.0.clone(),
+        region: config.region.0.clone(),
+        urls: listeners::base_urls(config, addresses),
+        log,
+        catalog,
+        indexer,
+        ingest,
+        device_retention: config.device_retention,
+        metrics: Metrics::default(),
+        sign_in_links: SignInLinks::default(),
+        ready: AtomicBool::new(false),
+    })
+}
+
+/// Starts everything that runs until the server stops.
+fn spawn(
+    app: &Arc<App>,
+    listeners: Listeners,
+    certificates: Certificates,
+    stopped: &watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let Listeners { http, https, rtsp, rtsps, webrtc } = listeners;
+    let router = router(Arc::clone(app));
+    let server = HttpServer::new(router.clone(), Arc::clone(app), None);
+    tasks.spawn(server.serve(http, stopped.clone()));
+    let server = HttpServer::new(router, Arc::clone(app), Some(certificates.http));
+    tasks.spawn(server.serve(https, stopped.clone()));
+
+    let limits = Arc::new(app.limits.clone());
+    let (clock, entropy) = (Arc::clone(&app.clock), Arc::clone(&app.entropy));
+    let server = rtsp::Server::new(app.ingest.clone(), Arc::clone(&app.catalog), clock, entropy, limits);
+    let server = Arc::new(server);
+    tasks.spawn(Arc::clone(&server).serve(rtsp, None, stopped.clone()));
+    tasks.spawn(server.serve(rtsps, Some(certificates.rtsp), stopped.clone()));
+
+    tasks.spawn(webrtc::refuse(webrtc, stopped.clone()));
+    tasks.spawn(sweep(Arc::clone(&app.indexer), stopped.clone()));
+    tasks
+}
+
+/// Resolves when the server stops.
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    // An error means that its sender is gone: time to stop, too.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Removes what has expired, as long as the server runs.
+async fn sweep(indexer: Arc<Indexer>, mut stopped: watch::Receiver<bool>) {
+    let mut pause = SWEEP_EVERY;
+    loop {
+        tokio::select! {
+            () = told_to_stop(&mut stopped) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = match indexer.sweep().await {
+            Ok(swept) if swept.more => Duration::from_millis(10),
+            Ok(_) => SWEEP_EVERY,
+            Err(error) => {
+                tracing::error!(%error, "expired footage could not be removed");
+                SWEEP_EVERY
+            }
+        };
+    }
+}

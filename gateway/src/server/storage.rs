@@ -1,0 +1,101 @@
+//! Opening the data folder: log, then catalog, then index.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base::{Clock, Entropy};
+use catalog::{Catalog, CatalogOptions};
+use fragment_log::{Log, MasterKey, Options};
+use indexer::{Indexer, IndexerOptions};
+use tokio::task::spawn_blocking;
+
+use super::ServerError;
+use crate::config::Config;
+
+/// What the data folder holds, open.
+pub struct Storage {
+    /// The truth.
+    pub log: Arc<Log>,
+    /// What exists and who may.
+    pub catalog: Arc<Catalog>,
+    /// Which fragments.
+    pub indexer: Arc<Indexer>,
+}
+
+/// Opens all of it; makes the folder, its keys and the root credentials on the first start.
+pub(super) async fn open(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Storage, ServerError> {
+    let (config, clock, entropy) = (config.clone(), Arc::clone(clock), Arc::clone(entropy));
+    let credentials = config.data.join("credentials");
+    let opened = spawn_blocking(move || {
+        let log = open_log(&config, &clock, &entropy)?;
+        let catalog = open_catalog(&config, &log, &clock, &entropy)?;
+        let options = IndexerOptions { dir: index_dir(&config), clock };
+        let indexer = Indexer::open(Arc::clone(&log), Arc::clone(&catalog), options)?;
+        Ok::<_, ServerError>(Storage { log, catalog, indexer })
+    });
+    let storage = opened.await??;
+    storage.catalog.ensure_root_credentials(&credentials).await?;
+    Ok(storage)
+}
+
+/// Opens the log. Blocks on the disk.
+///
+/// # Errors
+/// [`fragment_log::LogError::Locked`] while a server runs on the folder; a wrong master key.
+pub fn open_log(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<Log>, ServerError> {
+    let master = master_key(config, entropy)?;
+    let options = Options {
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+        ..Options::new(&config.data, master)
+    };
+    Ok(Arc::new(Log::open(options)?))
+}
+
+/// The master key of the installation, made on its first start.
+pub fn master_key(config: &Config, entropy: &Arc<dyn Entropy>) -> Result<MasterKey, ServerError> {
+    let variable = std::env::var("MILLRACE_MASTER_KEY").ok();
+    let file = config.master_key_file.clone().or_else(MasterKey::default_path);
+    let file = match (file, &variable) {
+        (Some(file), _) => file,
+        // With the variable the file is not looked at.
+        (None, Some(_)) => PathBuf::new(),
+        (None, None) => return Err(ServerError::NoMasterKeyPlace),
+    };
+    Ok(MasterKey::resolve(variable.as_deref(), &file, &config.data, &**entropy)?)
+}
+
+/// Opens the catalog. Blocks on the disk.
+///
+/// # Errors
+/// Whatever keeps the control lane from being understood.
+pub fn open_catalog(
+    config: &Config,
+    log: &Arc<Log>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<Catalog>, ServerError> {
+    let options = CatalogOptions {
+        dir: index_dir(config),
+        account: config.account.0.clone(),
+        region: config.region.0.clone(),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+        limits: config.limits.clone(),
+        device_retention: config.device_retention,
+    };
+    Ok(Catalog::open(Arc::clone(log), options)?)
+}
+
+/// Where everything is that can be rebuilt.
+pub fn index_dir(config: &Config) -> PathBuf {
+    config.data.join("index")
+}
