@@ -4,6 +4,9 @@
 //! is no video or it has fallen silent. Frames of the other tracks go into the fragment that is open
 //! when they come, so that every track is stored without gap or overlap.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

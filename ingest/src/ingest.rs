@@ -8,7 +8,7 @@ use base::{Clock, FragmentMeta, Limits, StreamId, StreamName};
 use catalog::{Catalog, Principal, Stream};
 use fragment_log::Log;
 
-use crate::health::HealthBook;
+use crate::health::{Health, HealthBook};
 use crate::{IngestError, Recorder, StreamHealth, TimestampSource};
 
 /// Where a stream's numbers go on after a restart or a reconnect. The indexer knows.
@@ -70,14 +70,17 @@ impl Ingest {
     pub async fn publish(&self, name: &StreamName, by: &Publisher) -> Result<Recorder, IngestError> {
         let stream = self.0.options.catalog.stream_to_publish(name, &by.principal).await?;
         let hold = Hold::take(&self.0, &stream, by.peer)?;
-        let catalog = &self.0.options.catalog;
-        let health = self.0.health.of(stream.id, |id| catalog.stream_by_id(id).is_some());
-        Ok(Recorder::new(self.clone(), hold, stream, health))
+        Ok(Recorder::new(self.clone(), hold, stream, by.principal.clone()))
     }
 
     /// How the stream's recording is doing; `None` where nothing was published to it since the start.
     pub fn health(&self, stream: StreamId) -> Option<StreamHealth> {
         self.0.health.get(stream).map(|health| health.read(self.0.options.clock.as_ref()))
+    }
+
+    pub(crate) fn health_of(&self, stream: StreamId) -> Arc<Health> {
+        let catalog = &self.0.options.catalog;
+        self.0.health.of(stream, |id| catalog.stream_by_id(id).is_some())
     }
 
     pub(crate) fn options(&self) -> &IngestOptions {

@@ -2,6 +2,7 @@
 
 mod assembler;
 mod naming;
+mod throttle;
 mod writer;
 
 #[cfg(test)]
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::Stream;
+use catalog::{Principal, Stream};
 use media::rtp::{AccessUnit, SenderReport};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -22,6 +23,7 @@ use crate::time::{ServerClock, micros};
 use crate::{Ingest, IngestError};
 use assembler::Assembler;
 use naming::Job;
+use throttle::Throttle;
 use writer::Writer;
 
 /// How often the server's clock is held against the system's.
@@ -50,23 +52,31 @@ pub struct Recorder {
     observed: Duration,
     /// Fragments on their way to the writer.
     named: VecDeque<Job>,
-    writer: Option<(mpsc::Sender<Job>, JoinHandle<Result<(), IngestError>>)>,
+    writer: Option<WriterTask>,
     why_ended: Ended,
+    told_restart: Throttle,
+}
+
+struct WriterTask {
+    jobs: mpsc::Sender<Job>,
+    ended: JoinHandle<Result<(), IngestError>>,
 }
 
 impl Recorder {
-    pub(crate) fn new(ingest: Ingest, hold: Hold, stream: Arc<Stream>, health: Arc<Health>) -> Self {
+    pub(crate) fn new(ingest: Ingest, hold: Hold, stream: Arc<Stream>, principal: Principal) -> Self {
+        let health = ingest.health_of(stream.id);
         let clock = &ingest.options().clock;
         let (now, monotonic) = (clock.now(), clock.monotonic());
         health.connected(hold.peer(), now);
-        let (sender, jobs) = mpsc::channel(ingest.options().limits.fragments_in_flight.max(1));
-        let writer = Writer::new(ingest.clone(), hold, Arc::clone(&stream), Arc::clone(&health));
+        let (jobs, incoming) = mpsc::channel(ingest.options().limits.fragments_in_flight.max(1));
+        let writer = Writer::new(ingest.clone(), hold, Arc::clone(&stream), principal, Arc::clone(&health));
         Self {
             assembler: assembler(&[], &ingest),
             observed: monotonic,
             named: VecDeque::new(),
-            writer: Some((sender, tokio::spawn(writer.run(jobs)))),
+            writer: Some(WriterTask { jobs, ended: tokio::spawn(writer.run(incoming)) }),
             why_ended: Ended::Disconnected,
+            told_restart: Throttle::default(),
             stream,
             ingest,
             health,
@@ -100,7 +110,8 @@ impl Recorder {
     /// Where its future is dropped before it is done, the frame is kept all the same.
     ///
     /// # Errors
-    /// [`IngestError::Deleted`] and [`IngestError::Log`] when recording cannot go on,
+    /// When recording cannot go on: [`IngestError::Deleted`], [`IngestError::Log`],
+    /// [`IngestError::Catalog`] for a credential that was revoked meanwhile; and
     /// [`IngestError::UnknownTrack`]. A full disk is no error: fragments are dropped, and health says
     /// so, until there is space again.
     pub async fn access_unit(
@@ -114,7 +125,9 @@ impl Recorder {
         let key = unit.key && self.assembler.tracks[index].video;
         self.health.frame(micros(arrival), key, unit.damaged);
         let taken = self.assembler.take(index, unit, arrival, &mut self.named);
-        if let Some(why) = taken.restart {
+        if let Some(why) = taken.restart
+            && self.told_restart.admits(arrival)
+        {
             tracing::info!(stream = %self.stream.name, track, ?why, "a track's times start over: a new run");
         }
         if !taken.kept {
@@ -153,7 +166,7 @@ impl Recorder {
     /// recorder closes it, too, but then nobody hears how that went.
     ///
     /// # Errors
-    /// [`IngestError::Deleted`] and [`IngestError::Log`] when the last fragments are not on disk.
+    /// As [`Self::access_unit`], when the last fragments are not on disk.
     pub async fn finish(mut self, why: Ended) -> Result<(), IngestError> {
         self.why_ended = why;
         self.assembler.end(&mut self.named);
@@ -189,11 +202,11 @@ impl Recorder {
 
     /// Hands what is named to the writer.
     async fn send(&mut self) -> Result<(), IngestError> {
-        while let Some((sender, _)) = &self.writer {
+        while let Some(writer) = &self.writer {
             if self.named.is_empty() {
                 return Ok(());
             }
-            let Ok(permit) = sender.reserve().await else { break };
+            let Ok(permit) = writer.jobs.reserve().await else { break };
             if let Some(job) = self.named.pop_front() {
                 permit.send(job);
             }
@@ -204,9 +217,9 @@ impl Recorder {
     /// Waits until the writer is done, and asks how it went.
     async fn written(&mut self) -> Result<(), IngestError> {
         let deleted = || IngestError::Deleted(self.stream.name.clone());
-        let Some((sender, writer)) = self.writer.take() else { return Err(deleted()) };
-        drop(sender);
-        writer.await.unwrap_or_else(|_| Err(deleted()))
+        let Some(WriterTask { jobs, ended }) = self.writer.take() else { return Err(deleted()) };
+        drop(jobs);
+        ended.await.unwrap_or_else(|_| Err(deleted()))
     }
 }
 
@@ -214,8 +227,8 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.assembler.end(&mut self.named);
-        if let Some((sender, _)) = self.writer.take() {
-            let lost = self.named.drain(..).filter_map(|job| sender.try_send(job).err()).count();
+        if let Some(WriterTask { jobs, .. }) = self.writer.take() {
+            let lost = self.named.drain(..).filter_map(|job| jobs.try_send(job).err()).count();
             if lost > 0 {
                 tracing::warn!(stream = %self.stream.name, fragments = lost, "the disk was too slow for the last fragments of a publisher that vanished");
             }

@@ -2,6 +2,15 @@
 //!
 //! Nothing here does I/O or reads a clock: bytes and times go in as arguments. All input is hostile:
 //! every parser checks its bounds and has a limit on depth, size and count.
+//!
+//! What holds everywhere:
+//! - Decode times of a track are strictly increasing, and durations add up to them exactly.
+//! - A picture is copied once, from its packets into its access unit; from there to the disk and to
+//!   the player its bytes are shared.
+//! - The same frames make the same bytes, in every file and segment, and the sizes of segments follow
+//!   from counts alone.
+//!
+//! Not done here: transcoding, repair of damaged pictures, and the choice of where fragments begin.
 
 mod bits;
 pub mod clip;

@@ -64,7 +64,9 @@ fn check_matroska(source: &Source, recording: &Recording) {
             assert!(!info.contains(complaint), "mkvinfo: {info}");
         }
         let pieces = mkv::delivery(&file, meta, 0).unwrap();
-        assert_clean(&source.write(&format!("{i}-delivered.mkv"), &pieces));
+        if i == 0 {
+            assert_clean(&source.write("first.mkv", &pieces));
+        }
         delivered.extend(pieces);
     }
     // ffmpeg reads files in a row as well, but wonders at every further one.
@@ -153,11 +155,6 @@ fn check(encoder: &[&str], encoding: &str, codec_string: &str) {
 #[test]
 fn h264_with_b_frames_and_aac() {
     check(&B_FRAMES, "H264", "avc1.64000d");
-}
-
-#[test]
-fn h264_baseline_and_aac() {
-    check(&BASELINE, "H264", "avc1.42c00d");
 }
 
 #[test]

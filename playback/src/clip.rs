@@ -49,14 +49,17 @@ impl Playback {
         let mut after = None;
         loop {
             let page = self.indexer.range(stream, window, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.meta.number);
+            let whole = page.len() < PAGE;
+            after = page.last().map(|last| last.meta.number);
             for FragmentEntry { stream, meta, pieces, .. } in page {
                 places.push(Place { stream, number: meta.number, pieces: pieces.into() });
                 metas.push(meta);
             }
             if places.len() > MOST_FRAGMENTS {
                 return Err(PlaybackError::TooLong { limit: MOST_FRAGMENTS });
+            }
+            if whole {
+                break;
             }
         }
         let (Some(first), Some(last)) = (places.first(), places.last()) else {

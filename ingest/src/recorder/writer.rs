@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use base::{FragmentMeta, FragmentNumber, RunId, Tags, TrackMeta};
 use bytes::Bytes;
-use catalog::Stream;
+use catalog::{CatalogError, Principal, Stream};
 use fragment_log::{Entry, FrameKind, LaneId, LogError, RetentionClass};
 use media::mkv::write_fragment;
 use tokio::sync::mpsc;
 
 use super::naming::Job;
+use super::throttle::Throttle;
 use crate::health::{Health, Stored};
 use crate::ingest::Hold;
 use crate::{Ingest, IngestError};
@@ -18,17 +19,17 @@ use crate::{Ingest, IngestError};
 /// A fragment is cut into log frames of at most this many bytes, so that a large one does not delay
 /// the small ones of others.
 const PIECE_BYTES: usize = 1024 * 1024;
-/// A disk that stays full is told of this often per stream.
-const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// The writer task of one publisher. Holds the stream until everything is on disk.
 pub(super) struct Writer {
     ingest: Ingest,
     _hold: Hold,
     stream: Arc<Stream>,
+    /// Who publishes: a credential that is revoked meanwhile ends the recording.
+    principal: Principal,
     health: Arc<Health>,
     numbers: Numbers,
-    told_full: Option<Duration>,
+    told_full: Throttle,
 }
 
 /// The numbers of a stream's fragments, going on where the last publisher left them.
@@ -44,9 +45,15 @@ struct Numbers {
 }
 
 impl Writer {
-    pub(super) fn new(ingest: Ingest, hold: Hold, stream: Arc<Stream>, health: Arc<Health>) -> Self {
+    pub(super) fn new(
+        ingest: Ingest,
+        hold: Hold,
+        stream: Arc<Stream>,
+        principal: Principal,
+        health: Arc<Health>,
+    ) -> Self {
         let numbers = Numbers::resume(&ingest, &stream);
-        Self { ingest, _hold: hold, stream, health, numbers, told_full: None }
+        Self { ingest, _hold: hold, stream, principal, health, numbers, told_full: Throttle::default() }
     }
 
     /// Stores what comes until the publisher ends or the log gives up.
@@ -62,6 +69,10 @@ impl Writer {
         let options = self.ingest.options();
         let deleted = || IngestError::Deleted(self.stream.name.clone());
         let stream = options.catalog.stream_by_id(self.stream.id).ok_or_else(deleted)?;
+        if !options.catalog.stands(&self.principal) {
+            let (who, stream) = (self.principal.name().to_owned(), self.stream.name.clone());
+            return Err(CatalogError::NotAllowed { who, what: "publish to", stream }.into());
+        }
         let mut numbers = self.numbers.clone();
         let clock = job.clock;
         let (meta, file) = numbers.number(job);
@@ -91,8 +102,7 @@ impl Writer {
 
     fn tell_full(&mut self, now: Duration) {
         self.health.dropped();
-        if self.told_full.is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY) {
-            self.told_full = Some(now);
+        if self.told_full.admits(now) {
             tracing::warn!(stream = %self.stream.name, "the disk is full: fragments are dropped until there is space");
         }
     }

@@ -23,8 +23,6 @@ pub(crate) enum Restart {
     Jump(Jump),
     /// The RTP timestamps lie about the rate: from here on times follow arrival.
     RateMismatch,
-    /// Another synchronization source sends.
-    SourceChanged,
 }
 
 /// A frame's RTP timestamp, unwrapped, and whether it breaks the timeline.

@@ -9,7 +9,6 @@ use super::Segment;
 /// Fragments that may be missing in a row (damaged files) before a live playlist starts after the hole.
 const LONGEST_HOLE: u64 = 1000;
 
-
 /// The longest fragment (20 s): a longer gap must not raise the target duration.
 const LONGEST_GAP_US: u64 = 20_000_000;
 

@@ -161,12 +161,14 @@ impl Playback {
         let mut after: Option<FragmentNumber> = None;
         while listed.len() < MOST_COMPLETE {
             let page = self.indexer.range(stream, window, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok((listed, true)) };
-            after = Some(last.meta.number);
+            after = page.last().map(|last| last.meta.number);
             listed.extend(page.iter().map(|entry| Listed {
                 produced: entry.meta.producer_timestamp,
                 segment: Segment::of(&entry.meta, track, window.clock),
             }));
+            if page.len() < PAGE {
+                return Ok((listed, true));
+            }
             if !more(&listed) {
                 return Ok((listed, false));
             }
