@@ -175,3 +175,6 @@ fn sdp() -> String {
         rate = tone::SAMPLE_RATE,
     )
 }
+
+#[cfg(test)]
+mod tests;

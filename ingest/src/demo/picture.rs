@@ -165,12 +165,12 @@ fn fill_plane(plane: &mut [u8], stride: usize, area: Area, value: u8) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// Reads the bar as the module's documentation says.
-    fn read_bar(frame: &[u8]) -> Option<(u64, u64)> {
+    pub(in crate::demo) fn read_bar(frame: &[u8]) -> Option<(u64, u64)> {
         let mut bytes = [0_u8; 10];
         for cell in 0..80 {
             let (x, y) = ((2 * cell + 1) * WIDTH / 160, HEIGHT / 45);
