@@ -25,6 +25,7 @@ use client::Client;
 use encoder::Encoded;
 use packets::Packetizer;
 
+use crate::rtsp::stopped;
 use crate::rtsp::wire::WireError;
 
 const FRAME_RATE: u32 = 30;
@@ -97,7 +98,7 @@ pub async fn run(
         }
         tracing::warn!(stream = %camera.stream, %error, retry_ms = pause.as_millis(), "demo camera");
         tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            () = stopped(&mut shutdown) => return,
             () = sleep(pause.mul_f64(jitter(&*entropy))) => {}
         }
         pause = (pause * 2).min(LAST_RETRY);
@@ -123,7 +124,7 @@ async fn push(
         tracks.iter().enumerate().map(|(index, track)| (format!("trackID={index}"), track.channel)).collect();
     let sdp = sdp();
     let mut client = tokio::select! {
-        _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+        () = stopped(shutdown) => return Ok(()),
         client = Client::publish(camera, &sdp, &controls) => client?,
     };
     let (started, mut frames) = camera::start(Arc::clone(clock)).await?;
@@ -135,7 +136,7 @@ async fn push(
     loop {
         out.clear();
         tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => return client.teardown().await,
+            () = stopped(shutdown) => return client.teardown().await,
             error = client.closed() => return Err(error),
             _ = reports.tick() => {
                 let elapsed = u64::try_from((clock.monotonic() - started).as_nanos()).unwrap_or(0);

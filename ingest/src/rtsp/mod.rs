@@ -26,3 +26,5 @@ mod udp;
 pub mod wire;
 
 pub use server::Server;
+#[cfg(feature = "gstreamer")]
+pub(crate) use server::stopped;

@@ -118,7 +118,7 @@ impl Server {
 }
 
 /// Resolves when it is time to stop.
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     // An error means that whoever would say stop is gone.
     let _ = shutdown.wait_for(|stop| *stop).await;
 }

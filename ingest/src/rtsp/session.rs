@@ -98,7 +98,8 @@ impl Session {
         }
         if let Some(required) = request.header(&headers::REQUIRE) {
             let reason = format!("the feature {} is not supported", required.as_str());
-            return Err(Refusal::new(StatusCode::OptionNotSupported, &reason));
+            let refusal = Refusal::new(StatusCode::OptionNotSupported, &reason);
+            return Ok(Reply::from(refusal).with("Unsupported", required.as_str()).into());
         }
         match request.method() {
             Method::Options => return Ok(Reply::ok().with("Public", METHODS).into()),
