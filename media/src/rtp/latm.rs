@@ -11,6 +11,9 @@ use crate::bits::BitReader;
 use crate::codec::aac::Config;
 use crate::{CodecId, MediaError, Track};
 
+/// syncExtensionType of spectral band replication in an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
+const SYNC_EXTENSION: u32 = 0x2b7;
+
 /// Depayloads one AAC track in LATM.
 #[derive(Debug)]
 pub(super) struct Latm {
@@ -125,9 +128,11 @@ fn stream_mux_config(bytes: &[u8]) -> Option<(u32, Bytes, Config)> {
     for bit in 0..parsed.bits {
         config[bit / 8] |= u8::from(audio.bit()?) << (7 - bit % 8);
     }
-    // GStreamer leaves out what follows the audio config; zero is what AAC needs there.
+    // GStreamer leaves out what follows the audio config; zero is what AAC needs there. It copies the
+    // backward compatible extension (§1.6.2.1), which libav's encoder adds to say that there is none.
+    let extended = reader.clone().bits(11) == Some(SYNC_EXTENSION);
     let frame_length_type = reader.bits(3).unwrap_or(0);
-    (frame_length_type == 0).then(|| (units, config.freeze(), parsed))
+    (extended || frame_length_type == 0).then(|| (units, config.freeze(), parsed))
 }
 
 #[cfg(test)]
@@ -155,6 +160,13 @@ mod tests {
             ("mp4a.40.2", 44_100, 2)
         );
         assert_eq!(track.private, [0x12, 0x10].as_slice());
+    }
+
+    #[test]
+    fn takes_a_config_with_an_extension_behind_it() {
+        let (units, config, _) = stream_mux_config(&[0x40, 0, 0x23, 0x10, 0xad, 0xca, 0]).unwrap();
+        assert_eq!((units, config), (1, Bytes::from_static(&[0x11, 0x88])));
+        assert!(stream_mux_config(&[0x40, 0, 0x23, 0x11, 0xff]).is_none(), "another frame length type");
     }
 
     #[test]
