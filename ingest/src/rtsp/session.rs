@@ -269,10 +269,9 @@ impl Session {
         let (number, section) = announced.track(request.request_uri(), target)?;
         let Peers { peer, local, secure } = self.peers;
         let header = request.header(&headers::TRANSPORT).map_or("", |value| value.as_str());
-        // Over an encrypted connection plain UDP would give away what the connection hides.
-        let offer = Offer::choose(header, !secure).ok_or_else(|| {
-            let ways = if secure { "interleaved" } else { "interleaved or unicast UDP" };
-            let reason = format!("Transport {header:?} cannot be taken: use RTP/AVP, {ways}, mode=record");
+        let offer = Offer::choose(header, secure).ok_or_else(|| {
+            let reason =
+                format!("Transport {header:?} cannot be taken: use unicast RTP/AVP with mode=record");
             Refusal::new(StatusCode::UnsupportedTransport, &reason)
         })?;
         let udp = matches!(offer, Offer::Udp { .. });

@@ -18,12 +18,12 @@ pub(crate) enum Offer {
 }
 
 impl Offer {
-    /// The first way in a `Transport` header that this server can take, and whether it is meant for
-    /// recording (or says nothing about it).
-    pub(crate) fn choose(header: &str, udp: bool) -> Option<Self> {
+    /// The first way in a `Transport` header that this server can take. On a `secure` connection that
+    /// is interleaved only: UDP would give away what the connection hides.
+    pub(crate) fn choose(header: &str, secure: bool) -> Option<Self> {
         header.split(',').filter_map(Self::parse).find(|offer| match offer {
             Self::Interleaved(_) => true,
-            Self::Udp { .. } => udp,
+            Self::Udp { .. } => !secure,
         })
     }
 
@@ -134,14 +134,16 @@ mod tests {
             ("mode=\"", None),
             ("", None),
         ] {
-            assert_eq!(Offer::choose(header, true), offer, "{header}");
+            assert_eq!(Offer::choose(header, false), offer, "{header}");
         }
     }
 
     #[test]
-    fn skips_udp_where_it_is_not_allowed() {
-        let both = "RTP/AVP/UDP;unicast;client_port=5000-5001,RTP/AVP/TCP;interleaved=0-1";
-        assert_eq!(Offer::choose(both, false), Some(Offer::Interleaved(Some((0, 1)))));
+    fn secure_connections_are_interleaved() {
+        let udp = "RTP/AVP/UDP;unicast;client_port=5000-5001";
+        assert_eq!(Offer::choose(udp, true), None);
+        let both = format!("{udp},RTP/AVP/TCP;interleaved=0-1");
+        assert_eq!(Offer::choose(&both, true), Some(Offer::Interleaved(Some((0, 1)))));
     }
 
     proptest! {

@@ -174,7 +174,7 @@ async fn rtspclientsink_over_udp() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rtspclientsink_over_tls() {
     let case = Case { stream: "gst-tls", codec: "h264", secure: true };
-    push_with_gstreamer(case, "tls-validation-flags=0").await;
+    push_with_gstreamer(case, "protocols=tcp tls-validation-flags=0").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
