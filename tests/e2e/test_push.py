@@ -21,7 +21,7 @@ def stored(server, name: str, folder, count: int):
 def check_whole(server, name, folder, *, codec="h264", audio=True, lost=0):
     """Nothing of the clip is missing: every frame once, the durations adding up."""
     fragments, path = stored(server, name, folder, SECONDS // 2)
-    probed = media.probe(path)
+    probed = media.probe(path, quiet="error")
     streams = {stream["codec_type"]: stream for stream in probed["streams"]}
     assert streams["video"]["codec_name"] == {"h265": "hevc"}.get(codec, codec)
     assert int(streams["video"]["nb_read_packets"]) >= SECONDS * FPS - lost
