@@ -113,7 +113,8 @@ impl MediaPlaylist {
                 }
                 Extent::Complete => {
                     let successor = previous.sequence.checked_add(1) == Some(segment.sequence);
-                    u64::from(previous.run != segment.run || !successor)
+                    let same = previous.discontinuity == segment.discontinuity;
+                    u64::from(previous.run != segment.run || !same || !successor)
                 }
             },
         }

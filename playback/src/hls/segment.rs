@@ -53,10 +53,10 @@ impl Segment {
     }
 }
 
-/// How long after the fragment's first frame the track's own first frame comes.
+/// How long after the leading track's first frame, which the fragment's times name, the track's own comes.
 fn track_lag_ms(meta: &FragmentMeta, track: &TrackMeta) -> i64 {
-    let first = meta.tracks.iter().filter(|one| one.frames > 0).map(start_us).min();
-    first.map_or(0, |first| start_us(track).saturating_sub(first) / 1000)
+    let leading = meta.tracks.iter().find(|one| one.sample_rate == 0 && one.frames > 0);
+    leading.map_or(0, |leading| start_us(track).saturating_sub(start_us(leading)).div_euclid(1000))
 }
 
 fn start_us(track: &TrackMeta) -> i64 {
