@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// The hash of a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
+pub enum Algorithm {
     /// Broken as a hash, but the only one that ffmpeg, GStreamer and most cameras know.
     Md5,
     /// SHA-256.
@@ -15,7 +15,7 @@ pub(crate) enum Algorithm {
 
 impl Algorithm {
     /// Its name in the `algorithm` parameter.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Md5 => "MD5",
             Self::Sha256 => "SHA-256",
@@ -44,11 +44,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// The client's part of `qop=auth` (RFC 7616 §3.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Qop {
+pub struct Qop {
     /// `nc`: eight hexadecimal digits.
-    pub(crate) count: String,
+    pub count: String,
     /// `cnonce`.
-    pub(crate) client_nonce: String,
+    pub client_nonce: String,
 }
 
 /// What a response is made from besides the password (RFC 7616 §3.4.1).
@@ -80,19 +80,26 @@ impl Question<'_> {
 
 /// An `Authorization: Digest …` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Authorization {
-    pub(crate) algorithm: Algorithm,
-    pub(crate) username: String,
-    pub(crate) realm: String,
-    pub(crate) nonce: String,
-    pub(crate) uri: String,
-    pub(crate) response: String,
-    pub(crate) qop: Option<Qop>,
+pub struct Authorization {
+    /// The hash; MD5 where the header names none.
+    pub algorithm: Algorithm,
+    /// Who.
+    pub username: String,
+    /// Of the challenge.
+    pub realm: String,
+    /// Of the challenge.
+    pub nonce: String,
+    /// The URI that was hashed, which need not be the request's.
+    pub uri: String,
+    /// The hash, in hexadecimal digits.
+    pub response: String,
+    /// Absent in the form of RFC 2069.
+    pub qop: Option<Qop>,
 }
 
 impl Authorization {
     /// Reads what follows `Digest `; `None` when a needed parameter is absent or unknown.
-    pub(crate) fn parse(parameters: &str) -> Option<Self> {
+    pub fn parse(parameters: &str) -> Option<Self> {
         let parameters = Parameters::parse(parameters);
         let need = |name| parameters.get(name).map(str::to_owned);
         let qop = match parameters.get("qop") {

@@ -11,7 +11,7 @@
 
 mod auth;
 mod connection;
-pub(crate) mod digest;
+pub mod digest;
 mod inbound;
 mod log_limit;
 mod receiver_report;
@@ -21,7 +21,7 @@ pub mod sdp;
 mod server;
 mod session;
 mod target;
-mod transport;
+pub mod transport;
 mod udp;
 pub mod wire;
 

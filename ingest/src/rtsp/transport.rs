@@ -7,7 +7,7 @@ use std::fmt;
 
 /// How a client offers to send one track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
+pub enum Offer {
     /// RTP over the RTSP connection; the pair of channels, where the client names it.
     Interleaved(Option<(u8, u8)>),
     /// RTP over unicast UDP from these ports of the client.
@@ -20,7 +20,7 @@ pub(crate) enum Offer {
 impl Offer {
     /// The first way in a `Transport` header that this server can take. On a `secure` connection that
     /// is interleaved only: UDP would give away what the connection hides.
-    pub(crate) fn choose(header: &str, secure: bool) -> Option<Self> {
+    pub fn choose(header: &str, secure: bool) -> Option<Self> {
         header.split(',').filter_map(Self::parse).find(|offer| match offer {
             Self::Interleaved(_) => true,
             Self::Udp { .. } => !secure,
@@ -89,11 +89,16 @@ fn pair<T: std::str::FromStr + Copy>(text: &str, next: impl Fn(T) -> Option<T>) 
 
 /// What SETUP agreed on, as the reply writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Agreed {
+pub enum Agreed {
     /// The channels for RTP and RTCP on the RTSP connection.
     Interleaved(u8, u8),
     /// Unicast UDP between these pairs of RTP and RTCP ports.
-    Udp { client: (u16, u16), server: (u16, u16) },
+    Udp {
+        /// The client's RTP and RTCP ports.
+        client: (u16, u16),
+        /// The server's.
+        server: (u16, u16),
+    },
 }
 
 impl fmt::Display for Agreed {
