@@ -6,6 +6,9 @@ use base::{FragmentMeta, FragmentNumber, StreamId, Timestamp};
 use catalog::StreamGlob;
 use fragment_log::Location;
 
+use crate::IndexError;
+use crate::search::Expression;
+
 /// One fragment, as the index knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FragmentEntry {
@@ -79,6 +82,16 @@ pub struct SearchQuery {
     pub limit: usize,
     /// [`base::Page::next`] of the page before.
     pub cursor: Option<String>,
+}
+
+impl SearchQuery {
+    /// Refuses what [`Self::q`] may not be, without searching.
+    ///
+    /// # Errors
+    /// [`IndexError::Query`] naming what is wrong or not offered.
+    pub fn check(q: &str) -> Result<(), IndexError> {
+        Expression::parse(q).map(drop)
+    }
 }
 
 /// One fragment that a search found.
