@@ -16,6 +16,7 @@
 //! it back to an older state.
 
 mod damage;
+mod entry;
 mod error;
 pub mod format;
 pub mod io;
@@ -30,12 +31,14 @@ mod segment;
 mod verify;
 
 pub use damage::Damage;
+pub use entry::{
+    Appended, Durable, Entry, Follower, INSTALLATION, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES, MAX_ENTRY_BYTES,
+};
 
 pub use error::LogError;
 pub use format::{FrameHeader, FrameKind, Location, Lsn};
 pub use keys::{Keyring, MasterKey};
 pub use lane::{LaneId, LaneMetrics, RetentionClass};
-pub use log::{
-    Appended, Durable, Entry, Follower, INSTALLATION, Log, LogMetrics, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES,
-    MAX_ENTRY_BYTES, Options, SegmentInfo, Summary,
-};
+pub use log::{Log, LogMetrics, Options};
+pub use segment::SegmentInfo;
+pub use verify::Summary;

@@ -4,31 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use base::{Clock, Entropy, StreamId, SystemClock, SystemEntropy, Timestamp};
+use base::{Clock, Entropy, StreamId, SystemClock, SystemEntropy};
 use bytes::Bytes;
 
-use crate::format::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, Location, Lsn, TAG_BYTES};
+use crate::entry::sealed_bytes;
+use crate::format::{Location, Lsn};
 use crate::io::{DiskIo, Io};
 use crate::keys::{Keyring, MasterKey, Seal};
-use crate::lane::{BUDGET_BYTES, Lane, LaneId, LaneMetrics, LaneState, LaneWriter, Place};
+use crate::lane::{Lane, LaneId, LaneMetrics, LaneState, LaneWriter, Place};
 use crate::layout::Layout;
 use crate::read::Reader;
 use crate::recovery::recover;
 use crate::replay::replay;
-use crate::verify::verify;
-use crate::{Damage, LogError};
-
-/// The stream whose key belongs to the installation itself: it exists from the first start and
-/// cannot be destroyed. Commands that must outlive their stream are appended under it.
-pub const INSTALLATION: StreamId = StreamId(0);
-
-/// The most payload that one entry takes. Media and records are better cut at 1 MiB, so that one
-/// append does not hold up the others.
-pub const MAX_ENTRY_BYTES: usize = 16 * 1024 * 1024;
-/// The most sealed bytes that one append takes: all that may wait for a lane's disk at a time.
-pub const MAX_APPEND_BYTES: usize = BUDGET_BYTES;
-/// The most entries that one append takes.
-pub const MAX_APPEND_ENTRIES: usize = 4096;
+use crate::verify::{Summary, verify};
+use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};
 
 /// How to open a log.
 #[derive(Clone)]
@@ -64,82 +53,6 @@ impl Options {
     }
 }
 
-/// One thing to append; becomes one frame.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// What the payload is.
-    pub kind: FrameKind,
-    /// The stream whose key seals it; [`INSTALLATION`] for what belongs to none.
-    pub stream: StreamId,
-    /// The shard of the stream; 0 for video.
-    pub shard: u32,
-    /// Number of the first record, or of the fragment.
-    pub first_sequence: u64,
-    /// Records in the payload; for media the piece's index.
-    pub count: u32,
-    /// When the server received it.
-    pub server_time: Timestamp,
-    /// When its producer made it.
-    pub producer_time: Timestamp,
-    /// The producer's own flags.
-    pub flags: u8,
-    /// The payload, in parts that are joined while sealing.
-    pub payload: Vec<Bytes>,
-}
-
-/// What an append did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// Place of the first frame in the lane's order.
-    pub first: Lsn,
-    /// Place of the last frame.
-    pub last: Lsn,
-    /// Where each entry's frame is, in the order of the entries.
-    pub locations: Vec<Location>,
-    /// Sealed bytes of all frames.
-    pub bytes: u64,
-}
-
-/// A frame that is on disk.
-#[derive(Clone, Debug)]
-pub struct Durable {
-    /// Its place in the lane's order.
-    pub lsn: Lsn,
-    /// Its clear part.
-    pub header: FrameHeader,
-    /// Where it is.
-    pub location: Location,
-    /// The opened payload, for kinds that are metadata ([`FrameKind::is_metadata`]). `None` for the
-    /// others, and where the stream's key was destroyed.
-    pub payload: Option<Bytes>,
-}
-
-/// Someone who builds a view of the log.
-pub trait Follower: Send + Sync {
-    /// `frames` of `lane` are on disk, in order, each told once. Called on the lane's thread after
-    /// the sync and before the producers are told: it must not block.
-    fn durable(&self, lane: LaneId, frames: &[Durable]);
-}
-
-/// One segment file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentInfo {
-    /// Its lane.
-    pub lane: LaneId,
-    /// Its number within the lane, increasing.
-    pub segment: u64,
-    /// The first place in the lane's order that it may hold.
-    pub first: Lsn,
-    /// The last place it holds; less than `first` where it holds none.
-    pub last: Lsn,
-    /// Bytes in use.
-    pub bytes: u64,
-    /// When it was begun.
-    pub created: Timestamp,
-    /// Whether it is complete, so that it may be removed.
-    pub sealed: bool,
-}
-
 /// What all lanes have done since the log was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogMetrics {
@@ -148,23 +61,6 @@ pub struct LogMetrics {
     /// Damaged places found when the log was opened.
     pub damages: u64,
     /// Torn tails set aside when the log was opened.
-    pub torn_tails: u64,
-}
-
-/// What [`Log::verify`] has looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Segment files read.
-    pub segments: u64,
-    /// Frames checked.
-    pub frames: u64,
-    /// Bytes checked.
-    pub bytes: u64,
-    /// Frames that no key opens, because their stream was deleted. Not damage.
-    pub shredded: u64,
-    /// Damaged places reported.
-    pub damages: u64,
-    /// Unfinished ends of segments: what a running server is writing, or a crash has left. Not damage.
     pub torn_tails: u64,
 }
 
@@ -261,8 +157,8 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError::Full`]: nothing was kept; try again when there is space. [`LogError::NoKey`]: a
-    /// stream has no key. [`LogError::TooLarge`]: more than [`MAX_APPEND_BYTES`],
-    /// [`MAX_APPEND_ENTRIES`] or [`MAX_ENTRY_BYTES`]. [`LogError::Stopped`]: the lane has failed.
+    /// stream has no key. [`LogError::TooLarge`]: more than
+    /// [`crate::MAX_APPEND_BYTES`], [`crate::MAX_APPEND_ENTRIES`] or [`crate::MAX_ENTRY_BYTES`]. [`LogError::Stopped`]: the lane has failed.
     pub async fn append(&self, lane: LaneId, entries: Vec<Entry>) -> Result<Appended, LogError> {
         let lane = &self.lanes[lane.index()];
         lane.state.check_running()?;
@@ -370,20 +266,4 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// The sealed size of all entries, within the limits of one append.
-fn sealed_bytes(entries: &[Entry]) -> Result<u32, LogError> {
-    let within = |size: usize, unit, limit| {
-        if size > limit { Err(LogError::TooLarge { size, unit, limit }) } else { Ok(()) }
-    };
-    within(entries.len(), "entries", MAX_APPEND_ENTRIES)?;
-    let mut total = 0_usize;
-    for entry in entries {
-        let payload = entry.payload.iter().map(Bytes::len).fold(0, usize::saturating_add);
-        within(payload, "bytes in one entry", MAX_ENTRY_BYTES)?;
-        total += FRAME_HEADER_BYTES + payload + TAG_BYTES;
-    }
-    within(total, "bytes", MAX_APPEND_BYTES)?;
-    Ok(u32::try_from(total).expect("the limit of one append is below 4 GiB"))
 }

@@ -13,7 +13,24 @@ use crate::io::{DiskIo, Io};
 use crate::keys::{Keyring, OpenError};
 use crate::layout::Layout;
 use crate::segment::{Segment, Step, Walk};
-use crate::{Damage, LaneId, LogError, MasterKey, Summary};
+use crate::{Damage, LaneId, LogError, MasterKey};
+
+/// What [`crate::Log::verify`] has looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Segment files read.
+    pub segments: u64,
+    /// Frames checked.
+    pub frames: u64,
+    /// Bytes checked.
+    pub bytes: u64,
+    /// Frames that no key opens, because their stream was deleted. Not damage.
+    pub shredded: u64,
+    /// Damaged places reported.
+    pub damages: u64,
+    /// Unfinished ends of segments: what a running server is writing, or a crash has left. Not damage.
+    pub torn_tails: u64,
+}
 
 /// A segment that a server is writing looks unfinished at times; it is read so often before its
 /// state is called damage.

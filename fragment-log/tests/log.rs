@@ -95,3 +95,22 @@ fn a_copied_folder_opens_elsewhere() {
     let log = Log::open(options(&elsewhere.path().join(dir.path().file_name().unwrap()))).unwrap();
     assert_eq!(wait(log.read(&appended.locations[0])).unwrap(), vec![5; 100]);
 }
+
+#[test]
+fn verify_finds_nothing_wrong_beside_a_writing_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(options(dir.path())).unwrap();
+    log.keys().create_stream_key(CAMERA).unwrap();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for sequence in 0..150 {
+                let entries = vec![entry(FrameKind::Media, CAMERA, sequence, vec![1; 20_000])];
+                wait(log.append(BULK, entries)).unwrap();
+            }
+        });
+        while !writing.is_finished() {
+            Log::verify(dir.path(), Some(&master()), &mut |damage| panic!("{damage:?}")).unwrap();
+        }
+    });
+    assert!(log.segments().len() > 5, "segments were sealed meanwhile");
+}

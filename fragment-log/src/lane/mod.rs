@@ -1,5 +1,6 @@
 //! Lanes: one thread each that writes, syncs and acknowledges.
 
+mod batching;
 mod id;
 mod state;
 mod writer;

@@ -8,17 +8,14 @@ use std::time::Duration;
 
 use base::{Clock, Entropy};
 
+use super::batching::{appended, durable_frames, gather};
 use super::{LaneState, Submission, Task};
 use crate::format::{BLOCK, BatchHead, FooterRow, Lsn, SegmentHeader, SegmentUuid};
 use crate::io::Io;
 use crate::layout::Layout;
 use crate::segment::{SegmentWriter, unlink};
-use crate::{Appended, Durable, Follower, Location, LogError, SegmentInfo};
+use crate::{Follower, LogError, SegmentInfo};
 
-/// A batch takes no further append once it has this many sealed bytes, so that no ack waits for more.
-const BATCH_BYTES: u64 = 16 * 1024 * 1024;
-/// … or this many frames: with its head and padding still one `pwritev`.
-const BATCH_FRAMES: usize = 1000;
 /// A lane this long without appends writes its durable mark.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -227,9 +224,9 @@ impl LaneWriter {
     /// Nothing came for a while: vouch for the last batch, or complete a segment that has become old.
     fn idle(&mut self) {
         let Some(active) = &mut self.active else { return };
-        let segment = (active.writer.header.number, active.writer.end + BLOCK);
+        let (number, end) = (active.writer.header.number, active.writer.end + BLOCK);
         let old = self.place.clock.monotonic().saturating_sub(active.begun) >= self.place.segment_age;
-        if old || segment.1 > self.segment_bytes {
+        if old || end > self.segment_bytes {
             return self.seal_unless_stopped();
         }
         active.marked = true;
@@ -237,7 +234,7 @@ impl LaneWriter {
         let mark = active.writer.head(self.next, durable, Vec::new());
         match active.writer.write(&mark, std::iter::empty()) {
             Ok(()) if self.sync().is_ok() => {
-                self.state.wrote(segment.0, segment.1, durable, std::iter::empty());
+                self.state.wrote(number, end, durable, std::iter::empty());
             }
             // A full disk can do without the mark; a failed sync has stopped the lane.
             Ok(()) | Err(LogError::Full { .. }) => {}
@@ -282,52 +279,6 @@ impl LaneWriter {
 
     fn count(&self, which: impl Fn(&super::state::Counters) -> &AtomicU64, by: u64) {
         which(&self.state.counters).fetch_add(by, Ordering::Relaxed);
-    }
-}
-
-/// The first append and those that wait behind it, up to the batch's limits. A task of another kind
-/// is held for afterwards.
-fn gather(first: Submission, tasks: &Receiver<Task>, held: &mut Option<Task>) -> Vec<Submission> {
-    let bytes_of = |submission: &Submission| -> u64 {
-        submission.frames.iter().map(|frame| u64::from(frame.slot.len)).sum()
-    };
-    let (mut bytes, mut frames) = (bytes_of(&first), first.frames.len());
-    let mut batch = vec![first];
-    while bytes < BATCH_BYTES && frames < BATCH_FRAMES {
-        match tasks.try_recv() {
-            Ok(Task::Append(next)) => {
-                bytes += bytes_of(&next);
-                frames += next.frames.len();
-                batch.push(next);
-            }
-            Ok(other) => {
-                *held = Some(other);
-                break;
-            }
-            Err(_) => break,
-        }
-    }
-    batch
-}
-
-fn durable_frames(batch: &[Submission], head: &BatchHead, segment: u64) -> Vec<Durable> {
-    let frames = batch.iter().flat_map(|submission| &submission.frames);
-    let places = head.places().zip(frames);
-    let told = places.map(|((lsn, offset, slot), frame)| Durable {
-        lsn,
-        header: frame.header,
-        location: Location { lane: head.lane, segment, offset, len: slot.len },
-        payload: frame.metadata.clone(),
-    });
-    told.collect()
-}
-
-fn appended(frames: &[Durable]) -> Appended {
-    Appended {
-        first: frames.first().map(|frame| frame.lsn).unwrap_or_default(),
-        last: frames.last().map(|frame| frame.lsn).unwrap_or_default(),
-        locations: frames.iter().map(|frame| frame.location).collect(),
-        bytes: frames.iter().map(|frame| u64::from(frame.location.len)).sum(),
     }
 }
 

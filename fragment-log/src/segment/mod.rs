@@ -8,13 +8,34 @@ pub(crate) use writer::{SegmentWriter, seal_file};
 
 use std::path::{Path, PathBuf};
 
+use base::Timestamp;
+
 use crate::format::{
-    BLOCK, BatchHead, FRAME_HEADER_BYTES, Footer, FooterRow, FormatError, FrameHeader, SegmentHeader,
+    BLOCK, BatchHead, FRAME_HEADER_BYTES, Footer, FooterRow, FormatError, FrameHeader, Lsn, SegmentHeader,
     TRAILER_BYTES, footer_range,
 };
 use crate::io::{File, Io};
 use crate::layout::Layout;
 use crate::{LaneId, Location, LogError};
+
+/// One segment file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its lane.
+    pub lane: LaneId,
+    /// Its number within the lane, increasing.
+    pub segment: u64,
+    /// The first place in the lane's order that it may hold.
+    pub first: Lsn,
+    /// The last place it holds; less than `first` where it holds none.
+    pub last: Lsn,
+    /// Bytes in use.
+    pub bytes: u64,
+    /// When it was begun.
+    pub created: Timestamp,
+    /// Whether it is complete, so that it may be removed.
+    pub sealed: bool,
+}
 
 /// A segment file that is open for reading.
 pub(crate) struct Segment {
