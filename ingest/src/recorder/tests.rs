@@ -209,7 +209,7 @@ proptest! {
 
 #[test]
 fn a_day_at_50_ppm_ends_within_100_ms() {
-    let camera = Camera { drift_ppm: 50.0, frame_rate: 2.0, stamped_rate: 2.0, gop: 4, ..Camera::default() };
+    let camera = Camera { drift_ppm: 50.0, frame_rate: 1.0, stamped_rate: 1.0, gop: 2, ..Camera::default() };
     let session = record(&camera, 1440 * MINUTE);
     session.assert_exact();
     assert_eq!(session.runs(), 1);
