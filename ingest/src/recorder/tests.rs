@@ -259,6 +259,16 @@ fn stable_reports_are_followed_and_their_offset_is_told() {
 }
 
 #[test]
+fn reports_that_tell_of_an_encoders_delay_are_slewed_to() {
+    let session = record(&reporting(-400, 5), 20 * MINUTE);
+    session.assert_exact();
+    assert_eq!(session.runs(), 1);
+    let errors: Vec<_> = session.fragments.iter().map(|fragment| fragment.error_ms(session.zero)).collect();
+    assert!(errors.is_sorted_by(|a, b| a + 1 >= *b), "towards the camera's clock, step by step");
+    assert!((errors[errors.len() - 1] + 400).abs() <= 30);
+}
+
+#[test]
 fn lying_reports_are_not_followed_unless_told_to() {
     let session = record(&reporting(0, 2000), 3 * MINUTE);
     assert_eq!(session.runs(), 1);

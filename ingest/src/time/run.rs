@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use base::{ClockSource, Timestamp};
 
-use super::{STEP_US, TimestampSource, TrackClock, micros, slew, ticks_to_us, us_to_ticks};
+use super::{TimestampSource, TrackClock, micros, slew, ticks_to_us, us_to_ticks};
 
-/// An anchor further off than this is lost: slewing it back would take more than half an hour.
+/// An anchor further off than this is lost: slewing it back would take more than half an hour. Less is
+/// slewed, also from the server's clock to the camera's: encoders that look ahead make half a second
+/// of difference, and a run in every session would be too dear for it.
 const LOST_US: i64 = 1_000_000;
 /// A lost anchor is given up at most this often, so that an odd camera does not make a run of
 /// every fragment.
@@ -113,15 +115,15 @@ impl RunClock {
     fn follows(&mut self, run: &Run, zero: &Zero, lead: usize, clock_rate: u32, now_us: i64) -> bool {
         let Some(place) = run.zeros.get(lead).copied().flatten() else { return true };
         let off_us = zero.utc_us.saturating_add(ticks_to_us(place, clock_rate)) - run.anchor_us;
-        if zero.source != run.source && off_us.abs() > STEP_US {
-            return false;
+        if off_us.abs() <= LOST_US {
+            return true;
         }
         let lately = self.lost_us.is_some_and(|lost| now_us - lost < LOST_EVERY_US);
-        if off_us.abs() > LOST_US && !lately {
-            self.lost_us = Some(now_us);
-            return false;
+        if zero.source == run.source && lately {
+            return true;
         }
-        true
+        self.lost_us = Some(now_us);
+        false
     }
 
     /// UTC of a track's tick zero, by the clock that the setting and the reports' conduct choose.
