@@ -59,14 +59,28 @@ fn raw_pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|part| !part.is_empty()).map(|part| part.split_once('=').unwrap_or((part, "")))
 }
 
-fn canonical_query(query: &str) -> String {
-    let mut pairs: Vec<(String, String)> = raw_pairs(query)
-        .map(|(name, value)| (encode(&decode(name), false), encode(&decode(value), false)))
-        .filter(|(name, _)| name != "X-Amz-Signature")
-        .collect();
+/// The query as it is specified: encoded anew and sorted, without the signature.
+pub fn query(sent: &str) -> String {
+    let encoded =
+        signed(sent).map(|(name, value)| (encode(&decode(name), false), encode(&decode(value), false)));
+    let mut pairs: Vec<(String, String)> = encoded.collect();
     pairs.sort();
     let parts: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     parts.join("&")
+}
+
+/// The query in every form that clients sign: as specified; as it was sent, but sorted (botocore, where
+/// the URL holds it); as it was sent (curl before 8.3).
+pub fn queries(sent: &str) -> [String; 3] {
+    let mut parts: Vec<String> = signed(sent).map(|(name, value)| format!("{name}={value}")).collect();
+    let as_sent = parts.join("&");
+    parts.sort();
+    [query(sent), parts.join("&"), as_sent]
+}
+
+/// What a signature in the query covers of it.
+fn signed(sent: &str) -> impl Iterator<Item = (&str, &str)> {
+    raw_pairs(sent).filter(|(name, _)| *name != "X-Amz-Signature")
 }
 
 /// The value of one signed header: repeated ones joined by commas, runs of spaces made one.
@@ -87,9 +101,8 @@ fn collapse(value: &[u8]) -> Vec<u8> {
     value.split(|&b| b == b' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(&b' ')
 }
 
-/// The canonical request for a path as it is to be signed and what stands for the body.
-pub fn request(parts: &Parts, path: &str, signed_headers: &[String], payload: &str) -> Vec<u8> {
-    let query = canonical_query(parts.uri.query().unwrap_or(""));
+/// The canonical request for a path and a query as they are to be signed and what stands for the body.
+pub fn request(parts: &Parts, path: &str, query: &str, signed_headers: &[String], payload: &str) -> Vec<u8> {
     let mut out = format!("{}\n{path}\n{query}\n", parts.method).into_bytes();
     for name in signed_headers {
         out.extend_from_slice(name.as_bytes());

@@ -210,10 +210,13 @@ impl Claim {
             Payload::Streaming(literal) => literal,
         };
         let key = signing_key(secret, &self.date, &self.region, &self.service);
+        let queries = canonical::queries(parts.uri.query().unwrap_or(""));
         let matches = |path: &str| {
-            let request = canonical::request(parts, path, &self.signed_headers, payload);
-            let text = string_to_sign(&self.amz_date, &self.scope, &request);
-            hmac::verify(&key, text.as_bytes(), &self.signature).is_ok()
+            queries.iter().any(|query| {
+                let request = canonical::request(parts, path, query, &self.signed_headers, payload);
+                let text = string_to_sign(&self.amz_date, &self.scope, &request);
+                hmac::verify(&key, text.as_bytes(), &self.signature).is_ok()
+            })
         };
         // Most clients encode the path once more before they sign it, some sign it as it is sent.
         let sent = parts.uri.path();

@@ -37,7 +37,8 @@ pub fn sign(parts: &mut Parts, body: &[u8], by: &Credentials, scope: Scope<'_>, 
         Some(declared) => declared.to_owned(),
         None => canonical::sha256_hex(body),
     };
-    let request = canonical::request(parts, parts.uri.path(), &names, &payload);
+    let query = canonical::query(parts.uri.query().unwrap_or(""));
+    let request = canonical::request(parts, parts.uri.path(), &query, &names, &payload);
     let Scope { region, service } = scope;
     let scope = format!("{}/{region}/{service}/aws4_request", &date[..8]);
     let key = signing_key(&by.secret, &date[..8], region, service);

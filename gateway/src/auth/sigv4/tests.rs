@@ -69,6 +69,10 @@ const SUITE: &[Vector] = &[
      "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"),
     ("get-space as botocore signs it", "GET", "/example%20space/", &[], "",
      "446b817944c553435b35e813c261ff4e161fff982d1bacdef1c87f6785dd1662"),
+    ("a query as botocore signs it", "GET", "/?stream=yard-*&limit=5&start=2026-01-01T12:00:00Z", &[], "",
+     "5353111ba3eb465a950be33f23e91e7ef69d55fb5df69128e71e701f2f4c2305"),
+    ("a query as curl 7.88 signs it", "GET", "/?stream=yard-*&limit=5&start=2026-01-01T12:00:00Z", &[], "",
+     "5b673091ddd6ee49ea6e25bf20386f9a9aea7caf2df66a4855c19c6c35d8be32"),
 ];
 
 #[test]
