@@ -78,7 +78,7 @@ impl MediaPlaylist {
             out.push_str("#EXT-X-DISCONTINUITY\n");
         }
         if let Some(init) = segment.init()
-            && self.map_before(index) != Some(init)
+            && self.map_before(index) != segment.init_id
         {
             out.push_str("#EXT-X-MAP:URI=\"");
             uris.init_segment(out, self.track, init);
@@ -96,9 +96,9 @@ impl MediaPlaylist {
         out.push('\n');
     }
 
-    /// The init segment that is in force before this segment.
-    fn map_before(&self, index: usize) -> Option<super::InitRef> {
-        self.segments[..index].iter().rev().find_map(Segment::init)
+    /// The init segment that is in force before this segment, from whatever run.
+    fn map_before(&self, index: usize) -> Option<u64> {
+        self.segments[..index].iter().rev().find_map(|segment| segment.init_id)
     }
 
     /// How many discontinuities lie between two neighbours. While a playlist slides it must be the stored
