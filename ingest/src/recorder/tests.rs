@@ -1,10 +1,14 @@
 //! The time rule and the fragmenter against simulated cameras.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Limits, Timestamp};
+use bytes::Bytes;
 use fixtures::{AUDIO, Arrival, Camera, FakeClock, Fault, Happening, SenderReports, VIDEO};
+use fixtures::{aac_track, h264_track};
+use media::rtp::{AccessUnit, SenderReport};
 use proptest::prelude::*;
 
 use super::assembler::Assembler;
@@ -203,6 +207,70 @@ proptest! {
             runs += usize::from(fragment.starts_run());
             let expected = if runs == 1 { 0 } else { by_ms };
             prop_assert!((fragment.error_ms(session.zero) - expected).abs() <= 250);
+        }
+    }
+}
+
+/// What a broken or hostile camera may do.
+#[derive(Clone, Debug)]
+enum Nonsense {
+    Unit { rtp_timestamp: u32, key: bool, variant: u8 },
+    Report { ntp: u64, rtp_timestamp: u32 },
+    SourceChanged,
+    WallClock { ms: i64 },
+}
+
+fn nonsense() -> impl Strategy<Value = Nonsense> {
+    let unit = |rtp: BoxedStrategy<u32>| {
+        (rtp, any::<bool>(), 0u8..6).prop_map(|(rtp_timestamp, key, variant)| Nonsense::Unit {
+            rtp_timestamp,
+            key,
+            variant,
+        })
+    };
+    prop_oneof![
+        3 => unit(any::<u32>().boxed()),
+        12 => unit((0u32..9_000_000).boxed()),
+        2 => (any::<u64>(), any::<u32>())
+            .prop_map(|(ntp, rtp_timestamp)| Nonsense::Report { ntp, rtp_timestamp }),
+        1 => Just(Nonsense::SourceChanged),
+        1 => any::<i64>().prop_map(|ms| Nonsense::WallClock { ms }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_nonsense_is_survived(
+        events in proptest::collection::vec((0usize..2, 0u64..3_000, nonsense()), 0..300),
+        timestamps in prop_oneof![Just(TimestampSource::Auto), Just(TimestampSource::Camera)],
+    ) {
+        let server = ServerClock::new(Timestamp::from_millis(0), Duration::ZERO);
+        let mut assembler = Assembler::new(&sources(), &Limits::default(), timestamps, server);
+        let (mut jobs, mut at) = (VecDeque::new(), Duration::ZERO);
+        for (index, passed_ms, event) in events {
+            at += Duration::from_millis(passed_ms);
+            match event {
+                Nonsense::Unit { rtp_timestamp, key, variant } => {
+                    let track = if index == 0 { h264_track(variant % 2) } else { aac_track() };
+                    let track = (variant < 3).then(|| Arc::new(track));
+                    let data = Bytes::from_static(&[0; 8]);
+                    let unit = AccessUnit { rtp_timestamp, key, data, track, damaged: false };
+                    assembler.take(index, unit, at, &mut jobs);
+                }
+                Nonsense::Report { ntp, rtp_timestamp } => {
+                    let report = SenderReport { ssrc: 1, ntp, rtp_timestamp };
+                    assembler.sender_report(index, &report, at);
+                }
+                Nonsense::SourceChanged => assembler.source_changed(index, &mut jobs),
+                Nonsense::WallClock { ms } => {
+                    assembler.wall_clock(Timestamp::from_millis(ms), at);
+                }
+            }
+        }
+        assembler.end(&mut jobs);
+        for job in jobs {
+            prop_assert!(!job.frames.is_empty() && job.metas.len() == job.tracks.len());
+            prop_assert!(job.frames.iter().all(|frame| frame.duration > 0));
         }
     }
 }
