@@ -38,16 +38,14 @@ const H264_B_FRAMES: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-bf"
 const H265: &[&str] =
     &["-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-x265-params", "log-level=none"];
 
-/// Pictures and a tone by GStreamer for as long.
+/// Pictures and a tone by GStreamer, without end.
 fn gstreamer(location: &str, settings: &str) -> Command {
     let pipeline = format!(
-        "videotestsrc is-live=true num-buffers={} ! video/x-raw,width=320,height=240,framerate={FRAME_RATE}/1 \
+        "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate={FRAME_RATE}/1 \
          ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! h264parse ! sink.sink_0 \
-         audiotestsrc is-live=true num-buffers={} samplesperbuffer=1024 ! audio/x-raw,rate=48000,channels=1 \
+         audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=1 \
          ! audioconvert ! avenc_aac ! aacparse ! sink.sink_1 \
          rtspclientsink name=sink location={location} {settings}",
-        SECONDS * FRAME_RATE,
-        SECONDS * 48_000 / 1024,
     );
     let mut command = Command::new("gst-launch-1.0");
     command.arg("-q").args(pipeline.split_whitespace()).kill_on_drop(true);
@@ -80,9 +78,8 @@ async fn frames(hall: &Hall, fragments: &[Stored], codec: &str) -> Vec<(i64, boo
     found
 }
 
-/// Whether everything that was pushed is there: every picture (`most_lost` may lack at the end) at
-/// its time, and its sound.
-async fn check(hall: &Hall, stream: &str, codec: &str, most_lost: u32) {
+/// Whether what was pushed for `seconds` at least is there: every picture at its time, and its sound.
+async fn check(hall: &Hall, stream: &str, codec: &str, seconds: u32) {
     let health = hall.ended(stream).await;
     let fragments = hall.fragments(stream);
     assert!(fragments.len() >= 2, "{} fragments", fragments.len());
@@ -90,8 +87,8 @@ async fn check(hall: &Hall, stream: &str, codec: &str, most_lost: u32) {
     assert!(fragments.iter().all(|stored| stored.meta.run_id == fragments[0].meta.run_id), "one run");
 
     let mut pictures = frames(hall, &fragments, codec).await;
-    let expected = SECONDS * FRAME_RATE;
-    assert!(pictures.len() as u32 + most_lost >= expected, "{} of {expected} pictures", pictures.len());
+    let expected = seconds * FRAME_RATE;
+    assert!(pictures.len() as u32 >= expected, "{} of {expected} pictures", pictures.len());
     assert!(pictures[0].1, "begins with a key frame");
     pictures.sort_unstable();
     for two in pictures.windows(2) {
@@ -99,7 +96,7 @@ async fn check(hall: &Hall, stream: &str, codec: &str, most_lost: u32) {
         assert!((66..=67).contains(&step), "pictures are {step} ms apart at {}", two[0].0);
     }
     let sounds = frames(hall, &fragments, "aac").await;
-    let expected = SECONDS * 48_000 / 1024;
+    let expected = seconds * 48_000 / 1024;
     assert!(sounds.len() as u32 + 12 >= expected, "{} of {expected} sounds", sounds.len());
     assert_eq!(health.packets_lost, 0);
     assert_eq!(health.frames_damaged, 0);
@@ -123,16 +120,19 @@ async fn push_with_ffmpeg(case: Case, codec: &[&str], transport: &str) {
     let hall = Hall::open().await;
     let url = case.url(&hall).await;
     ok(&run(ffmpeg(codec, &["-rtsp_transport", transport, &url])).await);
-    check(&hall, case.stream, case.codec, 0).await;
+    check(&hall, case.stream, case.codec, SECONDS).await;
     hall.close().await;
 }
 
+/// rtspclientsink 1.22 may hang or fail at the end of a stream. It is stopped as users stop it.
 async fn push_with_gstreamer(case: Case, settings: &str) {
     let hall = Hall::open().await;
     let url = case.url(&hall).await;
-    ok(&run(gstreamer(&url, settings)).await);
-    // rtspclientsink says goodbye before its last packets are out.
-    check(&hall, case.stream, case.codec, 2).await;
+    let mut publisher = gstreamer(&url, settings).stdin(Stdio::null()).spawn().unwrap();
+    hall.live(case.stream).await;
+    tokio::time::sleep(Duration::from_secs(SECONDS.into())).await;
+    publisher.kill().await.unwrap();
+    check(&hall, case.stream, case.codec, SECONDS - 2).await;
     hall.close().await;
 }
 
@@ -202,6 +202,6 @@ async fn a_second_publisher_is_refused_and_the_first_goes_on() {
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(!second.status.success() && said.contains("453") && said.contains("being published"), "{said}");
     ok(&first.await.unwrap());
-    check(&hall, "busy", "h264", 0).await;
+    check(&hall, "busy", "h264", SECONDS).await;
     hall.close().await;
 }
