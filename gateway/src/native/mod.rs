@@ -19,6 +19,8 @@ mod route;
 mod session;
 mod sign_in;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod urls;
 mod viewer;
@@ -53,5 +55,6 @@ static ROUTES: &[&[&Route]] = &[
 /// layer.
 pub fn routes() -> Router<Arc<App>> {
     let all = ROUTES.iter().copied().flatten();
-    all.fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
+    let router = all.fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
+    router.method_not_allowed_fallback(refusal::other_method)
 }

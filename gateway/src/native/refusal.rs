@@ -2,7 +2,7 @@
 
 use catalog::CatalogError;
 use fragment_log::LogError;
-use http::StatusCode;
+use http::{Method, StatusCode, Uri};
 use indexer::IndexError;
 use playback::PlaybackError;
 
@@ -86,5 +86,15 @@ pub(super) fn not_served(what: &str) -> ApiError {
         status: StatusCode::NOT_IMPLEMENTED,
         code: "not_served",
         message: format!("{what} is not served yet"),
+    }
+}
+
+/// Answers a method that a path does not have.
+pub(super) async fn other_method(method: Method, uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(200).collect();
+    ApiError {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        code: "method_not_allowed",
+        message: format!("{path} has no {method}: /v1/openapi.json tells what it has"),
     }
 }

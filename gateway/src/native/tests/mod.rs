@@ -1,0 +1,6 @@
+//! The native API as its clients see it.
+
+mod answers;
+mod sign_in;
+mod watching;
+mod world;

@@ -1,0 +1,200 @@
+//! The whole API over a data folder with footage in it, without a socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use base::{Clock, Entropy, FragmentMeta, Limits, StreamId, SystemEntropy};
+use bytes::Bytes;
+use catalog::{Catalog, CatalogOptions};
+use fixtures::{Clip, FakeClock};
+use fragment_log::{Entry, FrameKind, LaneId, Log, MasterKey, Options, RetentionClass};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use indexer::{Indexer, IndexerOptions};
+use ingest::{Ingest, IngestOptions, Resume, TimestampSource};
+use playback::Playback;
+use serde_json::Value;
+
+use crate::app::{App, Arrival, BaseUrls};
+use crate::auth::sigv4::signer::{Credentials, Scope, sign};
+use crate::metrics::Metrics;
+use crate::native::SignInLinks;
+use crate::router::router;
+use crate::seal::Sealer;
+
+/// Base64 of 32 bytes.
+const MASTER: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+const RETENTION: Duration = Duration::from_hours(240);
+const HOST: &str = "127.0.0.1:4567";
+
+pub(super) struct World {
+    pub(super) app: Arc<App>,
+    pub(super) clock: Arc<FakeClock>,
+    pub(super) root: Credentials,
+    router: Router,
+    _dir: tempfile::TempDir,
+}
+
+/// Nothing is recorded here: there is nothing to go on from.
+struct Afresh;
+
+impl Resume for Afresh {
+    fn last(&self, _: StreamId) -> Option<FragmentMeta> {
+        None
+    }
+}
+
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    /// What an error says.
+    pub(super) fn refusal(&self) -> String {
+        self.json()["error"]["message"].as_str().unwrap().to_owned()
+    }
+}
+
+impl World {
+    /// With a stream `door`, in it the first `fragments` of the default clip, and as much time gone by.
+    pub(super) async fn with(fragments: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(FakeClock::default());
+        let app = open(dir.path(), Arc::clone(&clock) as Arc<dyn Clock>);
+        let key = app.catalog.create_access_key(None).await.unwrap();
+        let root = Credentials { access_key_id: key.id.clone(), secret: key.secret.expose().to_owned() };
+        let router = router(Arc::clone(&app));
+        let world = Self { app, clock, root, router, _dir: dir };
+        let made = world.signed(Method::PUT, "/v1/streams/door", r#"{"retention_hours": 240}"#).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+        let id = world.app.catalog.streams().values().next().unwrap().id;
+        for index in 0..fragments {
+            world.record(id, index).await;
+        }
+        world.clock.advance(Duration::from_secs(2 * fragments + 1));
+        world
+    }
+
+    async fn record(&self, stream: StreamId, index: u64) {
+        let (meta, file) = Clip::default().fragment(index);
+        let entry = |kind, count, payload| Entry {
+            kind,
+            stream,
+            shard: 0,
+            first_sequence: meta.number.to_u64(),
+            count,
+            server_time: meta.server_timestamp,
+            producer_time: meta.producer_timestamp,
+            flags: 0,
+            payload,
+        };
+        let commit = Bytes::from(serde_json::to_vec(&meta).unwrap());
+        let entries = vec![entry(FrameKind::Media, 0, file), entry(FrameKind::FragmentMeta, 1, vec![commit])];
+        let lane = LaneId::Bulk(RetentionClass::class_for(RETENTION));
+        self.app.log.append(lane, entries).await.unwrap();
+    }
+
+    /// Sends a request over HTTP as it is.
+    pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
+        let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
+        request.extensions_mut().insert(Arrival { peer, tls: false });
+        let answer = TowerToHyperService::new(self.router.clone()).call(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Signed with the access key.
+    pub(super) async fn signed(&self, method: Method, path: &str, body: &str) -> Answer {
+        let builder = Request::builder().method(method).uri(path).header("host", HOST);
+        let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+        let scope = Scope { region: "us-east-1", service: "kinesisvideo" };
+        sign(&mut parts, body.as_bytes(), &self.root, scope, self.clock.now());
+        self.send(Request::from_parts(parts, Body::from(body.to_owned()))).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.signed(Method::GET, path, "").await
+    }
+
+    /// Without a signature, with these headers.
+    pub(super) async fn plain(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let builder = Request::builder().method(method).uri(path).header("host", HOST);
+        let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        self.send(builder.body(Body::empty()).unwrap()).await
+    }
+
+    /// Makes a signed URL and gives what follows the host.
+    pub(super) async fn url(&self, body: &str) -> String {
+        let answer = self.signed(Method::POST, "/v1/streams/door/urls", body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let url = answer.json()["url"].as_str().unwrap().to_owned();
+        url.strip_prefix(&format!("http://{HOST}")).unwrap().to_owned()
+    }
+}
+
+fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let options =
+        Options { clock: Arc::clone(&clock), ..Options::new(dir, MasterKey::from_base64(MASTER).unwrap()) };
+    let log = Arc::new(Log::open(options).unwrap());
+    let options = CatalogOptions {
+        dir: dir.join("index"),
+        account: "000000000000".into(),
+        region: "us-east-1".into(),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        limits: Limits::default(),
+        device_retention: RETENTION,
+    };
+    let catalog = Catalog::open(Arc::clone(&log), options).unwrap();
+    let options = IndexerOptions { dir: dir.join("index"), clock: Arc::clone(&clock) };
+    let indexer = Indexer::open(Arc::clone(&log), Arc::clone(&catalog), options).unwrap();
+    let ingest = Ingest::new(IngestOptions {
+        log: Arc::clone(&log),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::clone(&clock),
+        limits: Arc::new(Limits::default()),
+        resume: Arc::new(Afresh),
+        timestamps: TimestampSource::default(),
+    });
+    Arc::new(App {
+        playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
+        sealer: Sealer::new(Arc::clone(&log)),
+        clock,
+        entropy,
+        limits: Limits::default(),
+        account: "000000000000".into(),
+        region: "us-east-1".into(),
+        urls: BaseUrls {
+            http: format!("http://{HOST}"),
+            https: "https://127.0.0.1:4568".into(),
+            rtsp: "rtsp://127.0.0.1:8554".into(),
+            rtsps: "rtsps://127.0.0.1:8322".into(),
+        },
+        log,
+        catalog,
+        indexer,
+        ingest,
+        device_retention: RETENTION,
+        metrics: Metrics::default(),
+        sign_in_links: SignInLinks::default(),
+        ready: AtomicBool::new(true),
+    })
+}
