@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -33,6 +33,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(session::routes())
         .merge(authenticated)
         .fallback(nothing)
+        .layer(DefaultBodyLimit::max(app.limits.json_body_bytes))
         .layer(from_fn(cors::allow))
         .with_state(app)
 }

@@ -10,32 +10,43 @@ use bytes::Bytes;
 use catalog::Principal as Known;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::sigv4::{Claim, sha256_hex};
-use super::{AuthError, Principal, session};
-use crate::app::App;
+use super::{AuthError, Principal, body, session};
+use crate::app::{App, Arrival};
 
 /// The service in the credential scope of every Kinesis Video API and of the native one.
 const SERVICE: &str = "kinesisvideo";
+/// Bytes of a body that comes without credentials: a sign-in.
+const ANONYMOUS_BODY_BYTES: usize = 16 * 1024;
 
 /// Leaves the caller, or why there is none, in the request's extensions.
 pub async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let (outcome, body) = identify(&app, &parts, body).await;
+    let (outcome, body) = match identify(&app, &parts, body).await {
+        Ok((outcome, body)) => (outcome, body),
+        Err(error) => (Err(error), Bytes::new()),
+    };
+    if let Err(error) = &outcome {
+        log(&parts, error);
+    }
     parts.extensions.insert(outcome);
-    next.run(Request::from_parts(parts, body)).await
+    next.run(Request::from_parts(parts, Body::from(body))).await
 }
 
-async fn identify(app: &App, parts: &Parts, body: Body) -> (Result<Principal, AuthError>, Body) {
-    match Claim::read(parts) {
-        Ok(Some(claim)) => match signed(app, parts, &claim, body).await {
-            Ok((principal, bytes)) => (Ok(principal), Body::from(bytes)),
-            Err(error) => (Err(error), Body::empty()),
-        },
-        Ok(None) => (unsigned(app, parts), body),
-        Err(error) => (Err(error), Body::empty()),
+/// The caller, if there is one, and the body. The outer error is one of the body.
+async fn identify(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+) -> Result<(Result<Principal, AuthError>, Bytes), AuthError> {
+    if let Some(claim) = Claim::read(parts)? {
+        let (principal, bytes) = signed(app, parts, &claim, body).await?;
+        return Ok((Ok(principal), bytes));
     }
+    let outcome = unsigned(app, parts);
+    let limit = if outcome.is_ok() { app.limits.json_body_bytes } else { ANONYMOUS_BODY_BYTES };
+    Ok((outcome, body::read(body, limit).await?))
 }
 
 /// The caller of a signed request and its whole body, both verified.
@@ -43,8 +54,12 @@ async fn identify(app: &App, parts: &Parts, body: Body) -> (Result<Principal, Au
 /// # Errors
 /// Whatever is wrong with the signature; the body beyond the limit of a JSON request.
 pub async fn verified_body(app: &App, parts: &Parts, body: Body) -> Result<(Principal, Bytes), AuthError> {
-    let claim = Claim::read(parts)?.ok_or(AuthError::Missing)?;
-    signed(app, parts, &claim, body).await
+    let verified = match Claim::read(parts) {
+        Ok(Some(claim)) => signed(app, parts, &claim, body).await,
+        Ok(None) => Err(AuthError::Missing),
+        Err(error) => Err(error),
+    };
+    verified.inspect_err(|error| log(parts, error))
 }
 
 async fn signed(
@@ -53,16 +68,16 @@ async fn signed(
     claim: &Claim,
     body: Body,
 ) -> Result<(Principal, Bytes), AuthError> {
+    // Whatever a stranger can get wrong is told before the body is waited for.
     if claim.service != SERVICE {
         return Err(AuthError::Service);
     }
     let key = app.catalog.access_key(&claim.access_key_id).ok_or(AuthError::UnknownKey)?;
-    let limit = app.limits.json_body_bytes;
-    let read = Limited::new(body, limit).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() { AuthError::BodyTooLarge(limit) } else { AuthError::BodyBroken }
-    })?;
-    let bytes = read.to_bytes();
-    claim.verify(parts, &sha256_hex(&bytes), key.secret.expose(), app.clock.now())?;
+    claim.check_time(app.clock.now())?;
+    let bytes = body::read(body, app.limits.json_body_bytes).await?;
+    let secret = key.secret.expose();
+    claim.verify(parts, &sha256_hex(&bytes), secret, app.clock.now())?;
+    let bytes = claim.decode(bytes, secret)?;
     Ok((Principal(Known::AccessKey(key)), bytes))
 }
 
@@ -79,4 +94,14 @@ fn unsigned(app: &App, parts: &Parts) -> Result<Principal, AuthError> {
         };
     }
     session::caller(app, parts)
+}
+
+/// Wrong credentials, not absent ones: browsers begin without.
+fn log(parts: &Parts, error: &AuthError) {
+    if *error == AuthError::Missing {
+        return;
+    }
+    let peer = parts.extensions.get::<Arrival>().map(|arrival| tracing::field::display(arrival.peer));
+    let path: String = parts.uri.path().chars().take(100).collect();
+    tracing::warn!(peer, path, code = error.code(), reason = %error, "request refused");
 }

@@ -4,6 +4,7 @@
 //! handler takes it by naming [`Principal`], or `Option<Principal>` to let those through who show no
 //! credentials at all (a signed URL, the sign-in page). Wrong credentials are refused either way.
 
+mod body;
 mod error;
 mod layer;
 pub mod session;

@@ -142,6 +142,10 @@ async fn serve(
                     "{} has no {exception}",
                     entry.name
                 );
+                if exception.code == Code::NotAuthorized {
+                    let (peer, operation) = (arrival.peer, entry.name);
+                    tracing::warn!(%peer, operation, reason = exception.message, "request refused");
+                }
                 exception.into_response()
             })
         }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::error::CliError;
 use crate::auth::sigv4::signer::{Credentials, Scope, sign};
 use crate::config::Config;
-use crate::server::Addresses;
+use crate::server::{ADDRESSES, Addresses};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
@@ -27,7 +27,7 @@ pub(super) struct Client {
 impl Client {
     /// From `addresses.json` and `credentials` in the data folder.
     pub fn new(config: &Config) -> Result<Self, CliError> {
-        let path = config.data.join("addresses.json");
+        let path = config.data.join(ADDRESSES);
         let text = read(&path)?;
         let addresses: Addresses = serde_json::from_str(&text).map_err(|_| CliError::Addresses(path))?;
         let credentials = credentials(&config.data.join("credentials"))?;

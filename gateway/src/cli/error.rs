@@ -25,6 +25,8 @@ pub(super) enum CliError {
     Index(#[from] IndexError),
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("{} is not a data folder: name one with --data DIR", .0.display())]
+    NoDataFolder(PathBuf),
     #[error("{0}")]
     Arguments(String),
     #[error("the running server refuses: {0}")]

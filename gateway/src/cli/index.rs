@@ -39,12 +39,12 @@ pub(super) fn verify(config: &Config) -> Result<ExitCode, CliError> {
 }
 
 /// Builds both views of the log again.
-pub(super) fn reindex(config: Config) -> Result<ExitCode, CliError> {
+pub(super) fn reindex(config: &Config) -> Result<ExitCode, CliError> {
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
         (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let log = open_log(&config, &clock, &entropy)?;
-    let catalog = open_catalog(&config, &log, &clock, &entropy)?;
-    let options = IndexerOptions { dir: index_dir(&config), clock };
+    let log = open_log(config, &clock, &entropy)?;
+    let catalog = open_catalog(config, &log, &clock, &entropy)?;
+    let options = IndexerOptions { dir: index_dir(config), clock };
     let mut stderr = std::io::stderr();
     let rebuilt = Indexer::reindex(Arc::clone(&log), catalog, &options, &mut |so_far| {
         let _ = writeln!(stderr, "{} fragments", so_far.fragments);

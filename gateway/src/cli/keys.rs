@@ -16,7 +16,7 @@ use super::client::Client;
 use super::error::CliError;
 use super::{Folder, print};
 use crate::config::Config;
-use crate::server::{ServerError, open_catalog, open_log};
+use crate::server::{ADDRESSES, ServerError, open_catalog, open_log};
 
 /// What to do with credentials.
 #[derive(Subcommand)]
@@ -77,11 +77,11 @@ pub(super) fn run(command: KeysCommand) -> Result<ExitCode, CliError> {
             print(&if create.json { format!("{made}\n") } else { lines(&made) })
         }
         KeysCommand::List { folder, json } => {
-            let found = Keys::open(folder.config()?)?.list()?;
+            let found = Keys::open(folder.existing()?)?.list()?;
             print(&if json { format!("{found}\n") } else { table(&found) })
         }
         KeysCommand::Revoke { folder, id } => {
-            Keys::open(folder.config()?)?.revoke(&id)?;
+            Keys::open(folder.existing()?)?.revoke(&id)?;
             print(&format!("{id} is revoked\n"))
         }
     }
@@ -121,6 +121,12 @@ impl Keys {
             (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let log = match open_log(&config, &clock, &entropy) {
             Err(ServerError::Log(LogError::Locked(_))) => return Ok(Self::Running(Client::new(&config)?)),
+            // A running server has the key, where this command may not.
+            Err(ServerError::Log(LogError::MasterKey(_)) | ServerError::NoMasterKeyPlace)
+                if config.data.join(ADDRESSES).exists() =>
+            {
+                return Ok(Self::Running(Client::new(&config)?));
+            }
             opened => opened?,
         };
         let catalog = open_catalog(&config, &log, &clock, &entropy)?;

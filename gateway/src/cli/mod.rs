@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::Config;
 use error::CliError;
 use settings::Overrides;
 
@@ -111,14 +112,23 @@ struct Folder {
 }
 
 impl Folder {
-    fn config(self) -> Result<crate::config::Config, CliError> {
-        let mut config = crate::config::Config::default();
+    fn config(self) -> Result<Config, CliError> {
+        let mut config = Config::default();
         if let Some(file) = self.config {
             config.read(&file)?;
         }
         config.data = self.data.unwrap_or(config.data);
         config.master_key_file = self.master_key_file.or(config.master_key_file);
         Ok(config)
+    }
+
+    /// The same, for commands that must not make a new data folder.
+    fn existing(self) -> Result<Config, CliError> {
+        let config = self.config()?;
+        if config.data.join("log").is_dir() {
+            return Ok(config);
+        }
+        Err(CliError::NoDataFolder(config.data))
     }
 }
 
@@ -146,8 +156,8 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::CheckConfig { config, settings } => config::check(config, &settings),
         Command::Config { command: ConfigCommand::Example } => print(&crate::config::example()),
         Command::Keys { command } => keys::run(command),
-        Command::Verify { folder } => index::verify(&folder.config()?),
-        Command::Reindex { folder } => index::reindex(folder.config()?),
+        Command::Verify { folder } => index::verify(&folder.existing()?),
+        Command::Reindex { folder } => index::reindex(&folder.existing()?),
         Command::Version => print(&format!("millrace {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }

@@ -43,6 +43,8 @@ use storage::Storage;
 
 pub use storage::{index_dir, master_key, open_catalog, open_log};
 
+/// The file in the data folder that says where the server listens.
+pub const ADDRESSES: &str = "addresses.json";
 /// All that is open may take this long to end, so that the process is gone within ten seconds.
 const DRAIN: Duration = Duration::from_secs(8);
 /// Between two sweeps of what has expired.
@@ -73,7 +75,7 @@ impl Server {
         let names = tls::names(&config);
         let certificates = Certificates::load(&config, &names, &*clock)?;
         let app = assemble(&config, storage, &addresses, clock, entropy);
-        let addresses_file = config.data.join("addresses.json");
+        let addresses_file = config.data.join(ADDRESSES);
         let (stop, stopped) = watch::channel(false);
         #[cfg_attr(not(feature = "gstreamer"), expect(unused_mut, reason = "only the demo adds to them"))]
         let mut tasks = spawn(&app, listeners, certificates, &stopped);

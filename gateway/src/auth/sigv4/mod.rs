@@ -7,6 +7,7 @@
 //! re-derived from what the server knows about itself.
 
 mod canonical;
+mod chunks;
 pub mod signer;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod tests;
 use std::time::Duration;
 
 use base::Timestamp;
+use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use ring::hmac;
@@ -22,6 +24,7 @@ use time::format_description::well_known::Rfc2822;
 use time::macros::format_description;
 
 use super::AuthError;
+use chunks::Chain;
 
 pub use canonical::sha256_hex;
 
@@ -187,6 +190,40 @@ impl Claim {
         })
     }
 
+    /// Checks the time alone, before a body is waited for.
+    ///
+    /// # Errors
+    /// [`AuthError::Time`] with AWS's texts.
+    pub fn check_time(&self, now: Timestamp) -> Result<(), AuthError> {
+        if self.date != self.amz_date[..8] {
+            return Err(AuthError::Time(format!(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: \
+                 '{}' != '{}', from '{}'.",
+                self.date,
+                &self.amz_date[..8],
+                self.amz_date
+            )));
+        }
+        let (sent, clock) = (&self.amz_date, amz_date(now));
+        if self.at > now + SKEW {
+            return Err(AuthError::Time(format!(
+                "Signature not yet current: {sent} is still later than {} ({clock} + 5 min.)",
+                amz_date(now + SKEW)
+            )));
+        }
+        match self.lifetime {
+            Lifetime::Header if self.at < now - SKEW => Err(AuthError::Time(format!(
+                "Signature expired: {sent} is now earlier than {} ({clock} - 5 min.)",
+                amz_date(now - SKEW)
+            ))),
+            Lifetime::Presigned(expires) if self.at + expires < now => Err(AuthError::Time(format!(
+                "Signature expired: {} is now earlier than {clock}",
+                amz_date(self.at + expires)
+            ))),
+            Lifetime::Header | Lifetime::Presigned(_) => Ok(()),
+        }
+    }
+
     /// Checks time and signature.
     ///
     /// `body_sha256` is the lower-case hex digest of the body that arrived; it is looked at only where
@@ -225,33 +262,19 @@ impl Claim {
         if found { Ok(()) } else { Err(AuthError::Signature) }
     }
 
-    fn check_time(&self, now: Timestamp) -> Result<(), AuthError> {
-        if self.date != self.amz_date[..8] {
-            return Err(AuthError::Time(format!(
-                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: \
-                 '{}' != '{}', from '{}'.",
-                self.date,
-                &self.amz_date[..8],
-                self.amz_date
-            )));
-        }
-        let (sent, clock) = (&self.amz_date, amz_date(now));
-        if self.at > now + SKEW {
-            return Err(AuthError::Time(format!(
-                "Signature not yet current: {sent} is still later than {} ({clock} + 5 min.)",
-                amz_date(now + SKEW)
-            )));
-        }
-        match self.lifetime {
-            Lifetime::Header if self.at < now - SKEW => Err(AuthError::Time(format!(
-                "Signature expired: {sent} is now earlier than {} ({clock} - 5 min.)",
-                amz_date(now - SKEW)
-            ))),
-            Lifetime::Presigned(expires) if self.at + expires < now => Err(AuthError::Time(format!(
-                "Signature expired: {} is now earlier than {clock}",
-                amz_date(self.at + expires)
-            ))),
-            Lifetime::Header | Lifetime::Presigned(_) => Ok(()),
+    /// The body that a verified request means: itself, or what is within its chunks.
+    ///
+    /// # Errors
+    /// [`AuthError::BodyBroken`] for malformed chunks, [`AuthError::BodyDigest`] for one that was not signed.
+    pub fn decode(&self, body: Bytes, secret: &str) -> Result<Bytes, AuthError> {
+        let key = signing_key(secret, &self.date, &self.region, &self.service);
+        let (amz_date, scope, previous) = (&*self.amz_date, &*self.scope, self.signature.clone());
+        match &self.payload {
+            Payload::Undeclared | Payload::Digest(_) | Payload::Unsigned => Ok(body),
+            Payload::Streaming(form) if form.starts_with("STREAMING-UNSIGNED-") => chunks::decode(body, None),
+            Payload::Streaming(_) => {
+                chunks::decode(body, Some(Chain { key: &key, amz_date, scope, previous }))
+            }
         }
     }
 }
