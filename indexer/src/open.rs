@@ -89,6 +89,10 @@ fn read_log(
 }
 
 fn sorted_view(dir: &Path, log: &Log) -> Result<(Connection, Tracks), IndexError> {
+    if !dir.join(view::FILE).exists() {
+        // A write-ahead file that a killed process left must not end up in a new file.
+        remove_sorted_view(dir)?;
+    }
     match try_sorted_view(dir, log) {
         Ok(opened) => Ok(opened),
         Err(Unusable(why)) => {

@@ -77,7 +77,12 @@ impl Owner {
             let mut result = self.advance(stop || flush);
             self.told(&result);
             for request in requests {
-                self.answer(request, std::mem::replace(&mut result, Ok(())));
+                match request {
+                    // Nobody waits for the answer any more? That is fine.
+                    Request::Flush(answer) => drop(answer.send(std::mem::replace(&mut result, Ok(())))),
+                    // Also where the views cannot be written: it may be what makes room for them.
+                    Request::Sweep(answer) => drop(answer.send(self.sweep())),
+                }
             }
             if stop {
                 let closed = self.search.close().map_err(IndexError::from);
@@ -199,17 +204,6 @@ impl Owner {
         gone.clear();
         self.overlay.settle(&std::mem::take(unsearched));
         Ok(())
-    }
-
-    fn answer(&mut self, request: Request, result: Result<(), IndexError>) {
-        match request {
-            // Nobody waits any more: that is fine.
-            Request::Flush(answer) => drop(answer.send(result)),
-            Request::Sweep(answer) => {
-                let swept = result.and_then(|()| self.sweep());
-                drop(answer.send(swept));
-            }
-        }
     }
 
     fn told(&self, result: &Result<(), IndexError>) {

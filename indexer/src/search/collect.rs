@@ -68,16 +68,18 @@ impl SegmentCollector for FirstOfSegment {
     type Fruit = Vec<Key>;
 
     fn collect(&mut self, doc: DocId, _: Score) {
-        let number = self.number.get_val(doc);
         let time = match self.clock {
             ClockKind::Producer => self.producer.get_val(doc),
-            ClockKind::Server => i64::try_from(number).unwrap_or(i64::MAX),
+            ClockKind::Server => i64::try_from(self.number.get_val(doc)).unwrap_or(i64::MAX),
         };
-        if time < self.bounds.0 || time > self.bounds.1 {
+        let full = self.first.len() >= self.limit;
+        let late = |last: &Key| full && time > last.time;
+        // Most documents of a wide query end here, with one column read.
+        if time < self.bounds.0 || time > self.bounds.1 || self.first.peek().is_some_and(late) {
             return;
         }
+        let number = self.number.get_val(doc);
         let key = Key { time, stream: self.stream.get_val(doc), number };
-        let full = self.first.len() >= self.limit;
         if self.after.is_some_and(|after| key <= after)
             || full && self.first.peek().is_some_and(|last| key >= *last)
             || self.visible.get(&key.stream).is_none_or(|cutoff| number < *cutoff)

@@ -174,7 +174,9 @@ mod tests {
     fn what_can_be_written() {
         let label = |name: &str, value: &str| Expression::Label { name: name.into(), phrase: words(value) };
         let codec = |name: &str| Expression::Codec(name.into());
+        let deep = format!("{}a{}", "(".repeat(MAX_DEPTH), ")".repeat(MAX_DEPTH));
         let table = [
+            (deep.as_str(), value("a")),
             ("", Expression::All),
             ("*", Expression::All),
             ("truck", value("truck")),

@@ -1,6 +1,6 @@
 //! The search view: one tantivy index per month of server time, under `DATA/index/search/`.
 //!
-//! A commit of tantivy costs some 20 ms whatever its size, far more than a fragment may. So commits are rare,
+//! A commit of tantivy costs 10 to 20 ms however little it holds, far more than a fragment may. So commits are rare,
 //! and what they lack is searched in the overlay: fresher than any commit interval, at no cost per fragment.
 
 mod collect;

@@ -166,7 +166,9 @@ async fn damaged_and_older_views_are_built_again() {
             let connection = rusqlite::Connection::open(&sorted).unwrap();
             connection.execute_batch("PRAGMA user_version = 77").unwrap();
         }),
-        ("no sorted view", &|| std::fs::remove_file(&sorted).unwrap()),
+        ("no sorted view, but its write-ahead file", &|| {
+            std::fs::rename(&sorted, index.join("fragments.sqlite-wal")).unwrap();
+        }),
         ("no search view", &|| std::fs::remove_dir_all(index.join("search")).unwrap()),
         ("cut search view", &|| {
             let month = std::fs::read_dir(index.join("search")).unwrap().next().unwrap().unwrap().path();

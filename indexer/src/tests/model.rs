@@ -118,7 +118,7 @@ async fn run(steps: Vec<Step>) {
             Step::ShortenRetention { stream, by } => {
                 if let Some(retention) = model.streams.get_mut(&ids[stream]) {
                     *retention = retention.saturating_sub(Duration::from_secs(by));
-                    world.catalog.set_retention(ids[stream], *retention).await.unwrap();
+                    world.retain(ids[stream], *retention).await;
                 }
             }
             Step::Delete { stream } => {
@@ -197,7 +197,7 @@ async fn space_comes_back_and_only_that_of_what_has_expired() {
         world.log.read_all(&entry.pieces).await.unwrap();
     }
     // Raising the retention keeps what is there and brings nothing back.
-    world.catalog.set_retention(short.id, Duration::from_hours(1)).await.unwrap();
+    world.retain(short.id, Duration::from_hours(1)).await;
     assert_eq!(range_all(&indexer, short.id, Window::ALL, 50).await.len(), 60);
     assert!(indexer.last_recorded(gone.id).is_none());
 }

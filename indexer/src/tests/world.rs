@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base::{Clock, FragmentNumber, Limits, RunId, StreamId, StreamName, SystemEntropy, Tags, Timestamp};
 use bytes::Bytes;
-use catalog::{Catalog, CatalogOptions, NewStream, Stream, StreamGlob};
+use catalog::{Catalog, CatalogOptions, NewStream, Stream, StreamGlob, StreamUpdate};
 use fragment_log::{Entry, FrameKind, LaneId, Log, MasterKey, Options, RetentionClass};
 
 use super::{NOON, entry};
@@ -91,6 +91,11 @@ impl World {
 
     pub(crate) async fn stream(&self, name: &str, retention: Duration) -> Arc<Stream> {
         self.catalog.create_stream(NewStream::new(StreamName::new(name).unwrap(), retention)).await.unwrap()
+    }
+
+    pub(crate) async fn retain(&self, stream: StreamId, retention: Duration) {
+        let update = StreamUpdate::Retention(retention);
+        self.catalog.update_stream(stream, None, update).await.unwrap();
     }
 
     /// Appends a fragment of two pieces that arrives now, and gives what the index must say of it.
