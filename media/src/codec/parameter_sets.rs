@@ -20,6 +20,9 @@ pub(crate) enum SetKind {
 
 /// Longer sets are not kept: a full set of scaling lists stays below a thousand bytes.
 const MAX_SET_BYTES: usize = 2048;
+/// Sets beyond this, all together, are not kept: they are stored with every fragment, and a sender
+/// could begin one with every picture. Real streams have a few hundred bytes.
+const MAX_BYTES: usize = 16 * 1024;
 
 /// The newest set of every kind and id.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,10 @@ impl ParameterSets {
             CodecId::Aac => None,
         };
         let id = id.filter(|_| nal.len() <= MAX_SET_BYTES)?;
+        let others = self.sets.iter().filter(|(known, _)| **known != (kind, id));
+        if others.map(|(_, set)| set.len()).sum::<usize>() + nal.len() > MAX_BYTES {
+            return None;
+        }
         // A copy: the sets outlive the packet they came in by hours.
         match self.sets.entry((kind, id)) {
             Entry::Occupied(known) if known.get() == nal => None,
@@ -58,5 +65,25 @@ impl ParameterSets {
 
     fn of(&self, kind: SetKind) -> Vec<&Bytes> {
         self.sets.range((kind, 0)..=(kind, u32::MAX)).map(|(_, set)| set).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture parameter set (H.264 §7.3.2.2) with this number added to id 127, a code of 15 bits.
+    fn pps(number: u8, bytes: usize) -> Vec<u8> {
+        let code = u16::from(number) + 128;
+        [&[0x68][..], &(code << 1 | 1).to_be_bytes(), &vec![0x55; bytes]].concat()
+    }
+
+    #[test]
+    fn all_sets_together_are_bounded_and_can_still_change() {
+        let mut sets = ParameterSets::default();
+        let kept = (0..100).filter(|id| sets.insert(CodecId::H264, SetKind::Pps, &pps(*id, 1000)).is_some());
+        assert_eq!(kept.count(), MAX_BYTES / 1003);
+        assert!(sets.insert(CodecId::H264, SetKind::Pps, &pps(0, 900)).is_some());
+        assert!(sets.insert(CodecId::H264, SetKind::Pps, &pps(0, 900)).is_none(), "nothing changed");
     }
 }
