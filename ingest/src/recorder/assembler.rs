@@ -27,7 +27,8 @@ pub(super) struct Assembler {
     /// Fragments just closed, and those that wait for their names.
     cuts: Vec<Cut>,
     held: VecDeque<Cut>,
-    most_held: usize,
+    /// A publisher that sends a file as fast as it can is not held back beyond so many bytes.
+    most_held_bytes: usize,
 }
 
 /// What became of an access unit.
@@ -56,7 +57,7 @@ impl Assembler {
             newest: Duration::ZERO,
             cuts: Vec::new(),
             held: VecDeque::new(),
-            most_held: limits.fragments_in_flight,
+            most_held_bytes: limits.fragment_bytes,
         }
     }
 
@@ -117,9 +118,10 @@ impl Assembler {
             return;
         }
         self.held.extend(self.cuts.drain(..));
+        let full = held_bytes(&self.held) > self.most_held_bytes;
         while let Some(cut) = self.held.front() {
             let known = self.clocks[cut.lead].age_us(self.newest) >= HOLD_BACK_US;
-            if !(all || known || self.held.len() > self.most_held) {
+            if !(all || known || full) {
                 return;
             }
             let cut = self.held.pop_front();
@@ -128,4 +130,8 @@ impl Assembler {
             out.extend(named);
         }
     }
+}
+
+fn held_bytes(held: &VecDeque<Cut>) -> usize {
+    held.iter().flat_map(|cut| &cut.frames).map(|frame| frame.data.len()).sum()
 }
