@@ -1,0 +1,53 @@
+"""The served operations against the AWS service models that botocore ships.
+
+docs/api-model.json is made from the operation list; a Rust test keeps it fresh.
+"""
+
+import json
+from pathlib import Path
+
+import botocore.session
+import pytest
+
+DESCRIBED = json.loads((Path(__file__).parents[2] / "docs/api-model.json").read_text())
+OPERATIONS = [(service, name) for service, operations in DESCRIBED.items() for name in operations]
+BOUNDS = ("min", "max", "pattern", "enum")
+
+
+def input_members(shape, prefix: str = "") -> dict[str, dict]:
+    """Every member with what the model demands of it, by its dotted path."""
+    found = {}
+    for name, member in shape.members.items():
+        kind = {"long": "integer"}.get(member.type_name, member.type_name)
+        entry = {"name": prefix + name, "kind": kind, "required": name in shape.required_members}
+        if kind == "structure":
+            found |= input_members(member, f"{prefix}{name}.")
+        else:
+            traits = {**member.metadata, **({"enum": member.enum} if getattr(member, "enum", None) else {})}
+            entry |= {bound: traits[bound] for bound in BOUNDS if bound in traits}
+        found[prefix + name] = entry
+    return found
+
+
+def output_members(shape, prefix: str = "") -> set[str]:
+    if shape is None:
+        return set()
+    if shape.type_name == "list":
+        return output_members(shape.member, prefix + "[]")
+    if shape.type_name != "structure":
+        return set()
+    dot = prefix + "." if prefix else ""
+    return {dot + name for name in shape.members}.union(
+        *(output_members(member, dot + name) for name, member in shape.members.items())
+    )
+
+
+@pytest.mark.parametrize("service,name", OPERATIONS)
+def test_an_operation_is_what_aws_says_it_is(service, name):
+    ours = DESCRIBED[service][name]
+    aws = botocore.session.get_session().get_service_model(service).operation_model(name)
+    assert (ours["method"], ours["path"]) == (aws.http["method"], aws.http["requestUri"])
+    assert {member["name"]: member for member in ours["input"]} == input_members(aws.input_shape)
+    assert set(ours["output"]) == output_members(aws.output_shape)
+    errors = {shape.error_code or shape.name: shape.metadata["error"]["httpStatusCode"] for shape in aws.error_shapes}
+    assert ours["errors"] == errors
