@@ -31,6 +31,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/{*path}", get(native::page::asset).fallback(nothing))
         .merge(aws::routes(OPERATIONS))
         .merge(session::routes())
+        .method_not_allowed_fallback(nothing)
         .merge(authenticated)
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(app.limits.json_body_bytes))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use catalog::Principal as Known;
 use http::header::AUTHORIZATION;
@@ -24,7 +24,11 @@ const ANONYMOUS_BODY_BYTES: usize = 16 * 1024;
 pub async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let (outcome, body) = match identify(&app, &parts, body).await {
-        Ok((outcome, body)) => (outcome, body),
+        Ok(identified) => identified,
+        Err(error @ (AuthError::BodyTooLarge(_) | AuthError::BodyBroken)) => {
+            log(&parts, &error);
+            return error.into_response();
+        }
         Err(error) => (Err(error), Bytes::new()),
     };
     if let Err(error) = &outcome {

@@ -14,6 +14,7 @@ mod tests;
 pub mod tls;
 mod webrtc;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,12 +71,19 @@ impl Server {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, ServerError> {
         let storage = storage::open(&config, &clock, &entropy).await?;
+        let addresses_file = config.data.join(ADDRESSES);
+        // One that a crash has left behind would name a server that is gone.
+        match std::fs::remove_file(&addresses_file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(ServerError::File { path: addresses_file, source: error });
+            }
+            Ok(()) | Err(_) => {}
+        }
         let listeners = Listeners::bind(&config).await?;
         let addresses = listeners.addresses().map_err(ServerError::file(&config.data))?;
         let names = tls::names(&config);
         let certificates = Certificates::load(&config, &names, &*clock)?;
         let app = assemble(&config, storage, &addresses, clock, entropy);
-        let addresses_file = config.data.join(ADDRESSES);
         let (stop, stopped) = watch::channel(false);
         #[cfg_attr(not(feature = "gstreamer"), expect(unused_mut, reason = "only the demo adds to them"))]
         let mut tasks = spawn(&app, listeners, certificates, &stopped);

@@ -153,6 +153,8 @@ async fn bad_requests_are_told_in_aws_words() {
     assert!(malformed.head.contains("x-amzn-errortype: SerializationException"), "{malformed:?}");
     let huge = running.call("createStream", json!({ "StreamName": "x".repeat(2_000_000) })).await;
     assert_eq!(huge.status, 413, "{:.300}", huge.body);
+    let target = running.call("", json!({})).await;
+    assert_eq!((target.status, target.body.contains("UnknownOperationException")), (404, true));
     let none = running.get("/nothing/here").await;
     assert_eq!((none.status, none.head.contains("access-control-allow-origin: *")), (404, true));
 }
