@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Limits;
+use media::mkv::MAX_FRAMES;
 use media::rtp::AccessUnit;
 use media::{DecodeOrder, Frame, Track};
 
@@ -140,7 +141,9 @@ impl Fragmenter {
         if self.tracks[index].track.is_none() {
             return false;
         }
-        let cost = unit.data.len() + size_of::<Frame>();
+        // Tiny frames cost more than they are, so that a fragment never has too many; by half, as frames
+        // of other tracks that wait for their decode times are counted in the fragment before.
+        let cost = unit.data.len() + size_of::<Frame>().max(self.most_bytes / (MAX_FRAMES / 2));
         let kept = if index == self.lead {
             self.lead_frame(ticks, unit.key, cost, parameters, arrival, out)
         } else {

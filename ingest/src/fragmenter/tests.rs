@@ -121,6 +121,19 @@ fn a_fragment_ends_before_it_is_too_large() {
 }
 
 #[test]
+fn a_fragment_of_tiny_frames_ends_before_it_has_more_than_can_be_read() {
+    let mut bench = Bench::new(&Limits::default());
+    bench.picture(0, true);
+    let unit = AccessUnit { data: Bytes::from_static(&[0]), ..bench.unit(VIDEO_AT, false) };
+    for tick in 1..100_000i64 {
+        bench.take(VIDEO_AT, tick, tick / 90, unit.clone());
+    }
+    bench.fragmenter.end_run(&mut bench.cuts);
+    assert!(bench.cuts.iter().all(|cut| cut.frames.len() <= MAX_FRAMES));
+    assert_eq!(bench.cuts.iter().map(|cut| cut.frames.len()).sum::<usize>(), 100_000);
+}
+
+#[test]
 fn sound_alone_is_cut_at_the_target() {
     let source = TrackSource { number: AUDIO.0, video: false, clock_rate: AUDIO.1 };
     let mut bench = Bench::new(&Limits::default());

@@ -7,7 +7,7 @@ mod timing;
 mod write;
 
 pub use delivery::delivery;
-pub use read::{StoredFragment, read_fragment};
+pub use read::{MAX_FRAMES, StoredFragment, read_fragment};
 pub use write::write_fragment;
 
 #[cfg(test)]

@@ -30,8 +30,9 @@ impl StoredFragment {
     }
 }
 
-/// More frames than a fragment of the longest duration and highest rates has.
-const MAX_FRAMES: usize = 1 << 16;
+/// The most frames that are read from one fragment: more than one of the longest duration and highest
+/// rates has.
+pub const MAX_FRAMES: usize = 1 << 16;
 /// More tracks than any stream may have.
 const MAX_TRACKS: usize = 16;
 /// Ticks per second of files without exact times: Matroska's milliseconds.
