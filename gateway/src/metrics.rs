@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fragment_log::LaneMetrics;
 use http::StatusCode;
+use ingest::StreamState;
 
 use crate::app::App;
 use crate::video::OPERATIONS;
@@ -65,11 +66,25 @@ pub fn page(app: &App) -> String {
     let mut page = Page::default();
     page.family("millrace_build_info", "gauge", "The version that runs.");
     page.sample("millrace_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    page.family("millrace_streams", "gauge", "Video streams of the account.");
-    page.sample("millrace_streams", &[], app.catalog.streams().len());
+    streams(&mut page, app);
     gateway(&mut page, &app.metrics);
     log(&mut page, app);
     page.0
+}
+
+fn streams(page: &mut Page, app: &App) {
+    let (mut live, mut stale, mut offline) = (0_u64, 0_u64, 0_u64);
+    for stream in app.catalog.streams().values() {
+        match app.ingest.health(stream.id).map(|health| health.state) {
+            Some(StreamState::Live) => live += 1,
+            Some(StreamState::Stale) => stale += 1,
+            Some(StreamState::Offline) | None => offline += 1,
+        }
+    }
+    page.family("millrace_streams", "gauge", "Video streams of the account, by what their publishers do.");
+    for (state, count) in [("live", live), ("stale", stale), ("offline", offline)] {
+        page.sample("millrace_streams", &[("state", state)], count);
+    }
 }
 
 fn gateway(page: &mut Page, metrics: &Metrics) {

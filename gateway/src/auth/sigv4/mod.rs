@@ -267,15 +267,16 @@ impl Claim {
     /// # Errors
     /// [`AuthError::BodyBroken`] for malformed chunks, [`AuthError::BodyDigest`] for one that was not signed.
     pub fn decode(&self, body: Bytes, secret: &str) -> Result<Bytes, AuthError> {
+        let form = match &self.payload {
+            Payload::Undeclared | Payload::Digest(_) | Payload::Unsigned => return Ok(body),
+            Payload::Streaming(form) => form,
+        };
+        if form.starts_with("STREAMING-UNSIGNED-") {
+            return chunks::decode(body, None);
+        }
         let key = signing_key(secret, &self.date, &self.region, &self.service);
         let (amz_date, scope, previous) = (&*self.amz_date, &*self.scope, self.signature.clone());
-        match &self.payload {
-            Payload::Undeclared | Payload::Digest(_) | Payload::Unsigned => Ok(body),
-            Payload::Streaming(form) if form.starts_with("STREAMING-UNSIGNED-") => chunks::decode(body, None),
-            Payload::Streaming(_) => {
-                chunks::decode(body, Some(Chain { key: &key, amz_date, scope, previous }))
-            }
-        }
+        chunks::decode(body, Some(Chain { key: &key, amz_date, scope, previous }))
     }
 }
 
