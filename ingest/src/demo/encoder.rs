@@ -41,7 +41,7 @@ impl Encoder {
     pub(super) fn start(frames: &mpsc::Sender<Encoded>) -> Result<Self, DemoError> {
         gstreamer::init()?;
         let description = format!(
-            "appsrc name=video-in format=time is-live=true max-buffers=4 leaky-type=downstream \
+            "appsrc name=video-in format=time is-live=true max-buffers=8 leaky-type=downstream \
              caps=video/x-raw,format=I420,width={WIDTH},height={HEIGHT},framerate={FRAME_RATE}/1,colorimetry=bt709 \
              ! {video} ! video/x-h264,stream-format=byte-stream,alignment=au \
              ! appsink name=video-out sync=false \

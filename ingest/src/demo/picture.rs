@@ -76,9 +76,9 @@ impl Painter {
             let area = Area { left, top: RAMP_TOP, width: 20, height: HEIGHT - RAMP_TOP };
             fill(&mut background, area, [level, NEUTRAL, NEUTRAL]);
         }
-        let title = Area { left: 440, top: 60, width: 400, height: 60 };
+        let title = Area { left: 488, top: 60, width: 304, height: 60 };
         fill(&mut background, title, [BLACK, NEUTRAL, NEUTRAL]);
-        write(&mut background, "MILLRACE", title.left + 8, title.top + 9, 6);
+        write(&mut background, "MILLRACE", title.left + 10, title.top + 9, 6);
         Self { background }
     }
 

@@ -25,6 +25,8 @@ const TICK: Duration = Duration::from_secs(5);
 /// How long a refused client may go on sending before the connection is cut, so that it can read
 /// why: closing with unread bytes makes TCP drop the reply.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a client may take to read a reply.
+const REPLY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +73,9 @@ impl End {
     }
 
     /// Whether it is worth a log line: idle clients that come and go are not.
-    fn is_notable(&self, recording: bool) -> bool {
+    fn is_notable(&self, publishing: bool) -> bool {
         match self {
-            Self::Closed | Self::Silent(_) | Self::Broken(_) => recording,
+            Self::Closed | Self::Silent(_) | Self::Broken(_) => publishing,
             Self::Wire(_) | Self::Deaf | Self::Ingest(_) | Self::Revoked(_) => true,
             Self::Refused | Self::Shutdown => false,
         }
@@ -114,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(never) => match never {},
             Err(end) => end,
         };
-        if end.is_notable(matches!(self.session.stage, Stage::Recording(_))) {
+        if end.is_notable(!matches!(self.session.stage, Stage::Idle)) {
             self.session.log(&end.to_string());
         }
         self.session.end(end.kind()).await;
@@ -205,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.stream.write_all(text.as_bytes()).await?;
             self.stream.flush().await
         };
-        timeout(self.server.limits.handshake, write).await.map_err(|_| End::Deaf)?.map_err(End::Broken)
+        timeout(REPLY_PATIENCE, write).await.map_err(|_| End::Deaf)?.map_err(End::Broken)
     }
 
     /// What is due every few seconds.

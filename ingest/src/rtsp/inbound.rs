@@ -192,3 +192,104 @@ impl Inbound {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::rtp::Format;
+
+    const SPS: &[u8] = &[
+        0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x07, 0x3e, 0x22, 0x20, 0x00, 0x00, 0x03, 0x00, 0x20, 0x00, 0x00, 0x07,
+        0x91, 0xe2, 0xc5, 0xcb, 0x20,
+    ];
+    const PPS: &[u8] = &[0x68, 0xcb, 0x83, 0xcb, 0x20];
+    const IDR: &[u8] = &[0x65, 0x88, 0x84, 0x0a];
+
+    fn inbound(udp: bool) -> Inbound {
+        let format = Format {
+            encoding: "H264".into(),
+            clock_rate: 90_000,
+            channels: 0,
+            fmtp: "packetization-mode=1".into(),
+        };
+        let section = Section { video: true, audio: false, control: String::new(), payload_type: 96, format };
+        Inbound::new(1, &section, udp, &Limits::default()).unwrap()
+    }
+
+    fn packet(ssrc: u32, sequence: u16, timestamp: u32, marker: bool, nal: &[u8]) -> Bytes {
+        let mut bytes = vec![0x80, u8::from(marker) << 7 | 96];
+        bytes.extend_from_slice(&sequence.to_be_bytes());
+        bytes.extend_from_slice(&timestamp.to_be_bytes());
+        bytes.extend_from_slice(&ssrc.to_be_bytes());
+        bytes.extend_from_slice(nal);
+        bytes.into()
+    }
+
+    /// A key frame in three packets.
+    fn key_frame(ssrc: u32, sequence: u16, timestamp: u32) -> [Bytes; 3] {
+        [
+            packet(ssrc, sequence, timestamp, false, SPS),
+            packet(ssrc, sequence.wrapping_add(1), timestamp, false, PPS),
+            packet(ssrc, sequence.wrapping_add(2), timestamp, true, IDR),
+        ]
+    }
+
+    fn feed(inbound: &mut Inbound, packets: impl IntoIterator<Item = Bytes>, at_ms: u64) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (index, packet) in (0..).zip(packets) {
+            inbound.rtp(packet, Duration::from_millis(at_ms + index), &mut events).unwrap();
+        }
+        events
+    }
+
+    #[test]
+    fn a_unit_arrives_with_its_first_packet() {
+        let mut inbound = inbound(false);
+        let mut events = feed(&mut inbound, key_frame(7, 65_534, 9000), 100);
+        inbound.finish(&mut events);
+        let [Event::Unit(unit, arrival)] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((unit.rtp_timestamp, unit.key, *arrival), (9000, true, Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn udp_packets_are_put_in_order_and_counted() {
+        let mut inbound = inbound(true);
+        let [a, b, c] = key_frame(7, 10, 0);
+        let mut events = feed(&mut inbound, [a, c, b], 0);
+        inbound.finish(&mut events);
+        assert!(matches!(events.as_slice(), [Event::Unit(unit, _)] if !unit.damaged), "{events:?}");
+        assert!(inbound.receiver_report(1, Duration::from_secs(1)).is_some());
+        assert!(self::inbound(false).receiver_report(1, Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn strays_are_dropped_and_a_new_source_is_told() {
+        let mut inbound = inbound(false);
+        feed(&mut inbound, key_frame(7, 10, 0), 0);
+        assert_eq!(feed(&mut inbound, key_frame(8, 500, 5), 100), []);
+        let [odd, ..] = key_frame(7, 13, 3000);
+        let odd = odd.iter().enumerate().map(|(at, byte)| if at == 1 { 97 } else { *byte }).collect();
+        assert_eq!(feed(&mut inbound, [odd], 200), [], "another payload type");
+        let events = feed(&mut inbound, key_frame(8, 600, 5), 3000);
+        assert!(events.contains(&Event::SourceChanged), "{events:?}");
+        assert!(!events.iter().any(|event| matches!(event, Event::Lost(_))), "{events:?}");
+    }
+
+    #[test]
+    fn losses_are_told() {
+        let mut inbound = inbound(false);
+        feed(&mut inbound, key_frame(7, 10, 0), 0);
+        let events = feed(&mut inbound, key_frame(7, 20, 3000), 40);
+        assert!(events.contains(&Event::Lost(7)), "{events:?}");
+    }
+
+    #[test]
+    fn reports_of_the_source_count_even_before_its_packets() {
+        let mut inbound = inbound(false);
+        let report = |ssrc: u32| [&[0x80, 200, 0, 6][..], &ssrc.to_be_bytes(), &[0; 20]].concat();
+        assert_eq!(inbound.rtcp(&report(7), Duration::ZERO).map(|report| report.ssrc), Some(7));
+        feed(&mut inbound, key_frame(7, 10, 0), 0);
+        assert_eq!(inbound.rtcp(&report(8), Duration::ZERO), None);
+        assert_eq!(inbound.rtcp(b"junk", Duration::ZERO), None);
+    }
+}

@@ -98,13 +98,16 @@ impl Server {
         // Replies are small and waited for.
         let _ = stream.set_nodelay(true);
         let peers = Peers { peer, local, secure: tls.is_some() };
+        let mut stop = pin!(stopped(&mut shutdown));
         let Some(tls) = tls else {
-            return Connection::new(self, stream, peers).run(pin!(stopped(&mut shutdown))).await;
+            return Connection::new(self, stream, peers).run(stop).await;
         };
-        match timeout(self.limits.handshake, tls.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                Connection::new(self, stream, peers).run(pin!(stopped(&mut shutdown))).await;
-            }
+        let accepted = tokio::select! {
+            () = &mut stop => return,
+            accepted = timeout(self.limits.handshake, tls.accept(stream)) => accepted,
+        };
+        match accepted {
+            Ok(Ok(stream)) => Connection::new(self, stream, peers).run(stop).await,
             Ok(Err(error)) => self.log("-", peer, &format!("the TLS handshake failed: {error}")),
             Err(_) => self.log("-", peer, "the TLS handshake took too long"),
         }

@@ -117,17 +117,21 @@ impl Session {
             | Method::Play
             | Method::Pause => {}
         }
-        let target = Target::parse(request.request_uri())?;
-        self.stream = Some(target.stream.clone());
         match &mut self.stage {
-            Stage::Idle => match self.authenticate(request, &target) {
-                Ok(device) => self.first_request(request, target, device).await,
-                Err(answer) => Ok(answer),
-            },
+            Stage::Idle => {
+                let target = Target::parse(request.request_uri())?;
+                self.stream = Some(target.stream.clone());
+                match self.authenticate(request, &target) {
+                    Ok(device) => self.first_request(request, target, device).await,
+                    Err(answer) => Ok(answer),
+                }
+            }
             Stage::Announced(announced) => {
+                let target = Target::parse(request.request_uri())?;
                 announced.check(request, &target)?;
                 self.announced_request(request, &target).await
             }
+            // Keep-alives may name anything.
             Stage::Recording(_) => self.recording_request(request).await,
         }
     }

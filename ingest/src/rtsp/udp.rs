@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
 use tokio::net::UdpSocket;
 
 /// Tries at finding an even port whose successor is free too.
@@ -13,6 +14,10 @@ const PAIR_TRIES: usize = 16;
 /// Room for datagrams made at a time, and the least room to receive one in: more than any path's MTU.
 const CHUNK: usize = 64 * 1024;
 const LARGEST: usize = 16 * 1024;
+/// Bytes the kernel keeps for each port: more than a key frame that comes in one burst.
+const KERNEL_BUFFER: usize = 1 << 20;
+/// Datagrams of strangers dropped in one go.
+const MAX_STRANGERS: usize = 64;
 
 /// Where RTP and RTCP of one track come in.
 #[derive(Debug)]
@@ -45,7 +50,10 @@ impl UdpPair {
                 continue;
             }
             match UdpSocket::bind((local, port + 1)).await {
-                Ok(rtcp) => return Ok(Self { rtp, rtcp, peer, reports_to }),
+                Ok(rtcp) => {
+                    enlarge(&rtp);
+                    return Ok(Self { rtp, rtcp, peer, reports_to });
+                }
                 Err(error) => last = error,
             }
         }
@@ -65,7 +73,7 @@ impl UdpPair {
     /// The next datagram of the peer, if one is there. Those of others are dropped.
     pub(crate) fn try_receive(&mut self, buffer: &mut BytesMut) -> Option<Datagram> {
         for (rtcp, socket) in [(false, &self.rtp), (true, &self.rtcp)] {
-            loop {
+            for _ in 0..MAX_STRANGERS {
                 if buffer.capacity() < LARGEST {
                     buffer.reserve(CHUNK);
                 }
@@ -87,6 +95,13 @@ impl UdpPair {
     fn poll_ready(&self, context: &mut Context<'_>) -> Poll<()> {
         let ready = [&self.rtp, &self.rtcp].map(|socket| socket.poll_recv_ready(context).is_ready());
         if ready.contains(&true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// As far as the system lets us: beyond `net.core.rmem_max` only with the right to administer it.
+fn enlarge(socket: &UdpSocket) {
+    if set_socket_recv_buffer_size_force(socket, KERNEL_BUFFER).is_err() {
+        let _ = set_socket_recv_buffer_size(socket, KERNEL_BUFFER);
     }
 }
 

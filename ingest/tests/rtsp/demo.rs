@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::{StreamName, SystemClock, SystemEntropy};
 use ingest::demo::{DemoCamera, run};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::hall::Hall;
@@ -22,7 +23,12 @@ async fn the_demo_camera_is_recorded_and_stops() {
     let (stop, shutdown) = watch::channel(false);
     let running = tokio::spawn(run(camera, Arc::new(SystemClock), Arc::new(SystemEntropy), shutdown));
     hall.live("demo").await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    for _ in 0..300 {
+        if hall.fragments("demo").len() >= 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     stop.send(true).unwrap();
     tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
     let health = hall.ended("demo").await;
@@ -34,6 +40,25 @@ async fn the_demo_camera_is_recorded_and_stops() {
         assert_eq!(codecs, ["h264", "aac"]);
         assert!(stored.meta.starts_with_key);
     }
-    assert_eq!(fragments[0].meta.tracks[0].frames, 60);
+    assert_eq!(fragments[0].meta.tracks[0].frames % 60, 0, "cut at key frames");
     hall.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_camera_comes_back_again_and_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let camera = DemoCamera {
+        server: listener.local_addr().unwrap(),
+        stream: StreamName::new("demo").unwrap(),
+        username: "user".into(),
+        password: catalog::Secret::new("password"),
+    };
+    let (stop, shutdown) = watch::channel(false);
+    let running = tokio::spawn(run(camera, Arc::new(SystemClock), Arc::new(SystemEntropy), shutdown));
+    for _ in 0..3 {
+        let accepted = tokio::time::timeout(Duration::from_secs(10), listener.accept()).await;
+        drop(accepted.unwrap().unwrap());
+    }
+    drop(stop);
+    tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
 }

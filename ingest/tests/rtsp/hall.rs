@@ -35,7 +35,7 @@ impl Follower for Notes {
         for Durable { header, location, payload, .. } in frames {
             let mut pieces = self.pieces.lock().unwrap();
             match header.kind {
-                FrameKind::Media => pieces.push((header.stream, header.first_sequence, location.clone())),
+                FrameKind::Media => pieces.push((header.stream, header.first_sequence, *location)),
                 FrameKind::FragmentMeta => {
                     let meta: FragmentMeta = serde_json::from_slice(payload.as_ref().unwrap()).unwrap();
                     let own = |(stream, number, _): &(StreamId, u64, Location)| {
