@@ -86,7 +86,10 @@ fn query_parameter(param: &Param) -> Value {
 
 fn responses(route: &Route) -> Value {
     let (status, mut success) = match &route.answer {
-        Answer::Json(status, fields) => (*status, content("application/json", &object(fields))),
+        Answer::Json(status, fields) => (*status, content("application/json", &object(*fields))),
+        Answer::Joined(status, some, others) => {
+            (*status, content("application/json", &object(some.iter().chain(*others))))
+        }
         Answer::Tags(status) => (*status, content("application/json", &tags())),
         Answer::Other(status, kind) => (*status, content(kind, &json!({}))),
         Answer::Empty(status) => (*status, json!({})),
@@ -152,7 +155,7 @@ fn schema(kind: &Kind) -> Value {
         Kind::Time => json!({ "type": "string", "format": "date-time" }),
         Kind::Tags => tags(),
         Kind::List(of) => json!({ "type": "array", "items": schema(of) }),
-        Kind::Object(fields) => object(fields),
+        Kind::Object(fields) => object(*fields),
     }
 }
 
@@ -160,14 +163,17 @@ fn tags() -> Value {
     json!({ "type": "object", "additionalProperties": { "type": "string" } })
 }
 
-fn object(fields: &[Field]) -> Value {
+fn object<'f>(fields: impl IntoIterator<Item = &'f Field>) -> Value {
     let mut properties = Map::new();
+    let mut required = Vec::new();
     for field in fields {
         let mut schema = schema(&field.kind);
         schema["description"] = field.about.into();
         properties.insert(field.name.into(), schema);
+        if field.required {
+            required.push(field.name);
+        }
     }
-    let required: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     json!({ "type": "object", "properties": properties, "required": required })
 }
 

@@ -104,6 +104,8 @@ pub(super) enum Kind {
 /// What a successful call gets.
 pub(super) enum Answer {
     Json(u16, &'static [Field]),
+    /// An object with the members of both lists.
+    Joined(u16, &'static [Field], &'static [Field]),
     /// An object of names and text values.
     Tags(u16),
     /// No body.

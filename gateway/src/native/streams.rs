@@ -45,14 +45,8 @@ const SUMMARY: &[Field] = &[
     Field::optional("last_fragment", Kind::Object(NEWEST), "the newest fragment"),
 ];
 
+/// What a stream on its own has besides [`SUMMARY`].
 const DETAIL: &[Field] = &[
-    Field::new("name", Kind::Text, "the stream's name"),
-    Field::new(
-        "state",
-        Kind::Choice(STATES),
-        "whether a publisher sends (live), is silent (stale) or absent",
-    ),
-    Field::new("codecs", Kind::List(&Kind::Text), "of the newest fragment: h264, h265, aac"),
     Field::new("arn", Kind::Text, "for AWS clients"),
     Field::new("created", Kind::Time, "when it was made"),
     Field::optional("last_key_frame", Kind::Time, "when the last key frame arrived"),
@@ -60,6 +54,11 @@ const DETAIL: &[Field] = &[
     Field::optional("clock_source", Kind::Text, "what producer times follow"),
     Field::optional("clock_offset_ms", Kind::Number, "camera's clock minus the server's"),
     Field::optional("peer", Kind::Text, "where the publisher sends from"),
+    Field::optional(
+        "health",
+        Kind::Object(&[]),
+        "all that is known of its recording since the server started: packets lost, frames dropped, …",
+    ),
 ];
 
 static LIST: Route = Route {
@@ -83,7 +82,7 @@ static SHOW: Route = Route {
     access: Access::Caller,
     query: &[],
     body: None,
-    answer: Answer::Json(200, DETAIL),
+    answer: Answer::Joined(200, SUMMARY, DETAIL),
     handler: || get(show),
 };
 
@@ -101,7 +100,7 @@ static CREATE: Route = Route {
         ),
         Field::optional("labels", Kind::Tags, "names and values that its fragments are found by"),
     ]),
-    answer: Answer::Json(201, DETAIL),
+    answer: Answer::Joined(201, SUMMARY, DETAIL),
     handler: || put(create),
 };
 
