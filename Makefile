@@ -35,8 +35,8 @@ check: apt-build page cargo ## Format, lints, licences and advisories
 bench: build apt-test $(VENV)/installed ## Measure, as ratios within one run, with their spread
 	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python tests/bench/run.py $(BENCH)
 
-fuzz: cargo ## Fuzz every parser of network input for SECONDS each (default 60)
-	cargo test --release --locked -p tests --test fuzz -- --nocapture
+fuzz: apt-build cargo ## Fuzz every parser by coverage, SECONDS each (default 60); TARGETS="…" for some
+	tests/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
 
 ##@ Parts
 console: apt-build ## Build the page again (npm)
