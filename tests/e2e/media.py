@@ -67,10 +67,10 @@ def end(push: subprocess.Popen):
     push.wait(10)
 
 
-def probe(path, *entries: str, quiet: str = "warning") -> dict:
-    """What ffprobe says; fails when it warns. (It warns of every further file in a row of Matroska files.)"""
+def probe(path, *entries: str) -> dict:
+    """What ffprobe says; fails when it warns."""
     done = subprocess.run(
-        ["ffprobe", "-v", quiet, "-of", "json", "-show_streams", "-count_packets", *entries, str(path)],
+        ["ffprobe", "-v", "warning", "-of", "json", "-show_streams", "-count_packets", *entries, str(path)],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0 and not done.stderr.strip(), f"{path}: {done.stderr}"
