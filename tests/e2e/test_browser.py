@@ -69,10 +69,10 @@ def test_the_page_shows_the_camera_live(page, demo, listener):
     sign_in(page, demo, listener)
     page.get_by_role("link", name="demo").click()
     first = shown(page)
-    assert first["now"] - first["millis"] < 15_000, first
+    assert first["now"] - first["millis"] < 60_000, first
     later = shown(page, after=first["millis"] + 3000)
     assert later["frame"] > first["frame"]
-    page.get_by_text("LIVE").wait_for()
+    page.get_by_text("LIVE ·").wait_for()
     shot(page, f"live-{listener}")
     assert page.problems == [], page.problems
 
@@ -157,7 +157,7 @@ def test_hls_js_plays_a_live_session(page, demo, tmp_path):
     with player_site(tmp_path) as site:
         watch(page, site, session(demo, "LIVE"))
         first = shown(page)
-        assert first["now"] - first["millis"] < 20_000, first
+        assert first["now"] - first["millis"] < 60_000, first
         shown(page, after=first["millis"] + 8000)
         assert not [failure for failure in page.evaluate("failures") if failure.startswith("fatal")]
 
@@ -181,8 +181,9 @@ def test_program_date_time_is_the_time_in_the_picture(page, demo, tmp_path):
         first = demo.fragments("demo")[1]
         body = {"format": "hls", "start": first["producer_timestamp"], "expires_in": 300}
         url = demo.request("POST", "/v1/streams/demo/urls", body).json()["url"]
-        watch(page, site, url, 0)
-        shown(page)
+        watch(page, site, url)
+        bar = shown(page)
+        assert abs(bar["millis"] - time_ms(first["producer_timestamp"])) < 4000, (bar, first)
         offsets = []
         for _ in range(20):
             told = page.evaluate("hls.playingDate?.getTime()")

@@ -9,14 +9,13 @@ export interface Playback {
   destroy(): void;
 }
 
-/** Plays `url` on `video`; `live` joins at the newest picture, else at the first. */
+/** Plays `url` on `video`: `live` stays near the newest picture, else it begins where the playlist says. */
 export function play(video: HTMLVideoElement, url: string, live: boolean, failed: (why: string) => void): Playback {
   if (!Hls.isSupported()) {
     return playNatively(video, url, failed);
   }
   const hls = new Hls({
     workerPath,
-    startPosition: live ? -1 : 0,
     liveSyncDurationCount: 2,
     liveMaxLatencyDurationCount: live ? 6 : Infinity,
     maxBufferLength: 20,

@@ -25,6 +25,8 @@ const TICK: Duration = Duration::from_secs(5);
 /// How long a refused client may go on sending before the connection is cut, so that it can read
 /// why: closing with unread bytes makes TCP drop the reply.
 const LINGER: Duration = Duration::from_secs(2);
+/// … or sends this much more, which is more than a mistaken client has on its way.
+const LINGER_BYTES: usize = 1024 * 1024;
 /// How long a client may take to read a reply.
 const REPLY_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -257,7 +259,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let _ = self.stream.shutdown().await;
         let mut ignored = [0; 4096];
-        while self.stream.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
+        let mut left = LINGER_BYTES;
+        while let Ok(read @ 1..) = self.stream.read(&mut ignored).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                return;
+            }
+        }
     }
 }
 

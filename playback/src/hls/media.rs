@@ -12,6 +12,8 @@ const PIECE: usize = 512;
 pub(crate) enum Extent {
     /// Segments come and go.
     Sliding,
+    /// Segments come; the first ones stay, and are what the viewer asked for.
+    Growing,
     /// It was sliding, and nothing more will come.
     Ended,
     /// It is all there from the beginning.
@@ -42,7 +44,7 @@ impl MediaPlaylist {
             }
             if piece + 1 == count {
                 out.push_str(match self.extent {
-                    Extent::Sliding => "",
+                    Extent::Sliding | Extent::Growing => "",
                     Extent::Ended | Extent::Complete => "#EXT-X-ENDLIST\n",
                 });
             }
@@ -55,6 +57,8 @@ impl MediaPlaylist {
         let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
         out.push_str(match self.extent {
             Extent::Sliding | Extent::Ended => "",
+            // Players would begin at the newest segments (RFC 8216 §4.3.5.2).
+            Extent::Growing => "#EXT-X-START:TIME-OFFSET=0\n",
             Extent::Complete => "#EXT-X-PLAYLIST-TYPE:VOD\n",
         });
         push(&mut out, format_args!("#EXT-X-TARGETDURATION:{}\n", self.target_secs));
@@ -108,7 +112,7 @@ impl MediaPlaylist {
             Discontinuities::Always => 1,
             Discontinuities::Never => 0,
             Discontinuities::OnDiscontinuity => match self.extent {
-                Extent::Sliding | Extent::Ended => {
+                Extent::Sliding | Extent::Growing | Extent::Ended => {
                     segment.discontinuity.saturating_sub(previous.discontinuity)
                 }
                 Extent::Complete => {

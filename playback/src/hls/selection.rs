@@ -61,7 +61,7 @@ impl Playback {
         }
         let longest = segments.iter().map(Segment::rounded_secs).max().unwrap_or(0).max(1);
         let target_secs = match extent {
-            Extent::Sliding => self.targets.hold(stream, track, last.run, longest),
+            Extent::Sliding | Extent::Growing => self.targets.hold(stream, track, last.run, longest),
             Extent::Ended | Extent::Complete => longest,
         };
         let View { discontinuities, program_date_time, .. } = *view;
@@ -83,7 +83,8 @@ impl Playback {
                 let entries = self.newest(stream, window, changing).await?;
                 let segments: Vec<Segment> =
                     entries.iter().map(|entry| Segment::of(&entry.meta, track, window.clock)).collect();
-                Ok((fill_holes(&segments), Extent::Sliding))
+                let extent = if window.start.is_some() { Extent::Growing } else { Extent::Sliding };
+                Ok((fill_holes(&segments), extent))
             }
             Mode::Replay { window, began } => {
                 let elapsed = self.clock.now().since(began);
