@@ -24,11 +24,7 @@ pub struct Asset {
 /// The file at `path` (`index.html`, `assets/index-Bd3kQ.js`), if the page was built and has it.
 pub fn asset(path: &str) -> Option<Asset> {
     let file = Dist::get(path)?;
-    Some(Asset {
-        content_type: content_type(path),
-        body: file.data,
-        immutable: path.starts_with("assets/"),
-    })
+    Some(Asset { content_type: content_type(path), body: file.data, immutable: path.starts_with("assets/") })
 }
 
 fn content_type(path: &str) -> &'static str {

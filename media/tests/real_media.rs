@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-mod common;
+mod recording;
 
 use std::ops::Range;
 use std::process::Command;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use base::{ClockSource, FragmentMeta, FragmentNumber, RunId, Tags};
 use bytes::Bytes;
-use common::{ORIGIN, Recording, Source, assert_clean, pictures, run, text};
 use media::clip::{ClipLayout, cut};
 use media::fmp4::{self, Part};
 use media::mkv::{self, StoredFragment};
 use media::{Frame, Track};
+use recording::{ORIGIN, Recording, Source, assert_clean, pictures, run, text};
 
 const B_FRAMES: [&str; 4] = ["-c:v", "libx264", "-bf", "3"];
 const OPEN_GOP: [&str; 4] = ["-c:v", "libx265", "-x265-params", "log-level=none:open-gop=1:bframes=4"];
