@@ -37,10 +37,10 @@ def clip(video: str = "h264", audio: bool = True, seconds: int = SECONDS, size: 
     return path
 
 
-def ffmpeg_push(source: Path, url: str, transport: str = "tcp", loop: bool = False, paced: bool = True):
-    """ffmpeg pushing `source` as it is; the caller waits for it or ends it."""
+def ffmpeg_push(source: Path, url: str, transport: str = "tcp", loop: bool = False, paced: bool = True, rate: int = 1):
+    """ffmpeg pushing `source` as it is, `rate` times as fast as it plays; the caller waits for it or ends it."""
     command = [
-        "ffmpeg", "-nostdin", "-v", "error", *(["-re"] if paced else []), *(["-stream_loop", "-1"] if loop else []),
+        "ffmpeg", "-nostdin", "-v", "error", *(["-readrate", str(rate)] if paced else []), *(["-stream_loop", "-1"] if loop else []),
         "-i", str(source), "-c", "copy", "-f", "rtsp", "-rtsp_transport", transport, url,
     ]  # fmt: skip
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)

@@ -31,8 +31,8 @@ def test_listed_fragments_survive_kill_9(fresh, tmp_path):
     listed = {name: {} for name in names}
     chance = random.Random(7)
     for cycle in range(CYCLES):
-        # Unpaced, so that many fragments are on their way to the disk whenever the kill comes.
-        pushes = [ffmpeg_push(clip(gop=15), server.rtsp_url(name, device), paced=False, loop=True) for name in names]
+        # Fast, so that fragments are on their way to the disk whenever the kill comes.
+        pushes = [ffmpeg_push(clip(gop=15), server.rtsp_url(name, device), rate=20, loop=True) for name in names]
         for name in names:
             for fragment in wait_for_new(server, name, set(listed[name])):
                 listed[name][fragment["fragment_number"]] = fragment
