@@ -21,8 +21,8 @@ const MOST_FRAGMENTS: usize = 43_200;
 /// Different init segments of one clip (GetHLSStreamingSessionURL: 500 changes of codec private data).
 const MOST_INITS: usize = 500;
 
-/// Index entries read at a time.
-const PAGE: usize = 2000;
+/// Index entries read at a time: a window by producer time is sorted anew for every page.
+const PAGE: usize = 10_000;
 
 /// Changes whenever [`ClipLayout`] lays the same fragments out in other bytes.
 const LAYOUT_VERSION: u32 = 1;

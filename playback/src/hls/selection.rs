@@ -17,8 +17,8 @@ use crate::{ByteStream, Playback, PlaybackError};
 /// Fragments that the multivariant playlist's bit rates and tracks are taken from.
 const SAMPLE: usize = 60;
 
-/// Index entries read at a time.
-const PAGE: usize = 2000;
+/// Index entries read at a time: a window by producer time is sorted anew for every page.
+const PAGE: usize = 10_000;
 
 /// Streams whose target durations are remembered; beyond that they are learnt anew.
 const MOST_TARGETS: usize = 65_536;
