@@ -43,6 +43,12 @@ fn an_unreadable_set_still_makes_a_track() {
 }
 
 #[test]
+fn a_picture_cropped_to_nothing_has_no_size() {
+    // 16 x 16 pixels, of which the left 16 are cut off.
+    assert_eq!(Sps::parse(b"\x67\x42\x00\x0a\xdd\xf1\x3d"), None);
+}
+
+#[test]
 fn gives_the_sets_back() {
     let expected = [&[0, 0, 0, 27][..], HIGH, &[0, 0, 0, 6], HIGH_PPS].concat();
     assert_eq!(sets_in_band(&record(HIGH)).unwrap(), expected);

@@ -211,8 +211,9 @@ impl Sps {
         };
         let unit_x = if matches!(self.chroma_format, 1 | 2) { 2 } else { 1 };
         let unit_y = if self.chroma_format == 1 { 2 } else { 1 };
-        self.width = width.checked_sub(left.checked_add(right)?.checked_mul(unit_x)?)?;
-        self.height = height.checked_sub(top.checked_add(bottom)?.checked_mul(unit_y)?)?;
+        let remaining = |size: u32, cut: u32| size.checked_sub(cut).filter(|pixels| *pixels > 0);
+        self.width = remaining(width, left.checked_add(right)?.checked_mul(unit_x)?)?;
+        self.height = remaining(height, top.checked_add(bottom)?.checked_mul(unit_y)?)?;
         self.luma_depth = u8::try_from(reader.ue()?).ok().filter(|depth| *depth <= 7)?;
         self.chroma_depth = u8::try_from(reader.ue()?).ok().filter(|depth| *depth <= 7)?;
         Some(())

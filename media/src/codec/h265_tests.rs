@@ -27,6 +27,12 @@ fn an_unreadable_set_still_makes_a_track_when_its_profile_is_there() {
 }
 
 #[test]
+fn a_picture_without_width_has_no_size() {
+    let zero_by_sixteen = [&[1][..], &[0; 12], &[0xa8, 0x45, 0xfe]].concat();
+    assert_eq!(Sps::parse(&zero_by_sixteen), None);
+}
+
+#[test]
 fn gives_the_sets_back() {
     let expected = [&[0, 0, 0, 24][..], VPS, &[0, 0, 0, 44], SPS, &[0, 0, 0, 7], PPS].concat();
     assert_eq!(sets_in_band(&record(SPS).unwrap()).unwrap(), expected);
