@@ -3,15 +3,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rtsp_types::{Request, StatusCode, headers};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::Server;
+use super::beat::OverTcp;
 use super::reply::{Refusal, Reply};
 use super::session::{Answer, Session, Stage};
 use super::udp;
@@ -103,7 +104,7 @@ pub(crate) struct Connection<S> {
     heard: Duration,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
     /// A connection that has just been made.
     pub(crate) fn new(server: Arc<Server>, stream: S, peers: Peers) -> Self {
         let framer = Framer::new(server.limits.rtsp_header_bytes, server.limits.rtsp_body_bytes);
@@ -130,6 +131,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let period = TICK.min(limits.handshake / 2).min(limits.rtsp_idle / 2).max(Duration::from_millis(1));
         let mut ticks = interval_at(Instant::now() + period, period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat = pin!(sleep_until(Instant::now()));
+        let mut resting = false;
         loop {
             self.take_messages().await?;
             let recording = match &self.session.stage {
@@ -141,11 +144,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 biased;
                 () = &mut stop => return Err(End::Shutdown),
                 _ = ticks.tick() => self.tick()?,
-                read = self.stream.read_buf(self.framer.space()) => match read? {
-                    0 => return Err(End::Closed),
-                    _ if matches!(self.session.stage, Stage::Recording(_)) => self.hear(),
-                    _ => {}
-                },
+                () = &mut beat, if resting => resting = false,
+                read = self.stream.read_buf(self.framer.space()), if !resting => {
+                    if read? == 0 {
+                        return Err(End::Closed);
+                    }
+                    if matches!(self.session.stage, Stage::Recording(_)) {
+                        self.hear();
+                        resting = !self.stream.may_have_more();
+                        beat.as_mut().reset(self.server.beat.next());
+                    }
+                }
                 () = udp::readable(pairs) => self.take_datagrams().await?,
             }
         }

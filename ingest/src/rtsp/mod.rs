@@ -10,6 +10,7 @@
 //! Not promised: playback over RTSP, RTP over multicast or SRTP.
 
 mod auth;
+mod beat;
 mod connection;
 pub mod digest;
 mod inbound;

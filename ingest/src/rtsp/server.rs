@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::beat::Beat;
 use super::connection::{Connection, Peers};
 use super::log_limit::LogLimit;
 use crate::Ingest;
@@ -27,6 +28,7 @@ pub struct Server {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) beat: Beat,
     log_limit: LogLimit,
 }
 
@@ -39,7 +41,7 @@ impl Server {
         entropy: Arc<dyn Entropy>,
         limits: Arc<Limits>,
     ) -> Self {
-        Self { ingest, catalog, clock, entropy, limits, log_limit: LogLimit::default() }
+        Self { ingest, catalog, clock, entropy, limits, beat: Beat::start(), log_limit: LogLimit::default() }
     }
 
     /// Serves a listener, over TLS where an acceptor is given, until `shutdown` is true or its sender
