@@ -1,6 +1,8 @@
 //! The log against the disk it stands on: how long an ack takes beside one `fdatasync`, and how fast
 //! sealed bulk data goes in beside plain writes with the same cadence of syncs. Rounds take turns.
 
+#![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
