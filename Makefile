@@ -9,6 +9,9 @@ BINARY   := $(TARGET)/release/millrace
 FEATURES := gateway/gstreamer
 VENV     := tests/.venv
 PAGE     := console/dist/index.html
+# Not `npm ci`: it demands lock entries for the native packages of every platform, also of those that
+# a registry's mirror does not have. The lock file is followed all the same.
+NPM_INSTALL := npm install --no-save --no-audit --no-fund --loglevel=error
 
 ##@ Using it
 run: build ## Build, then start with a demo camera; prints the page's address
@@ -40,7 +43,7 @@ fuzz: apt-build cargo ## Fuzz every parser by coverage, SECONDS each (default 60
 
 ##@ Parts
 console: apt-build ## Build the page again (npm)
-	cd console && npm ci --no-audit --no-fund && npm run build
+	cd console && $(NPM_INSTALL) && npm run build
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +51,7 @@ help: ## This list
 # The page is built when a source of it is newer than what stands in dist/.
 page: $(PAGE)
 $(PAGE): $(shell find console/src console/public -type f) console/index.html console/package-lock.json console/vite.config.ts | apt-build
-	cd console && npm ci --no-audit --no-fund --loglevel=error && npm run build
+	cd console && $(NPM_INSTALL) && npm run build
 	touch $@
 
 $(VENV)/installed: tests/requirements.txt | apt-test
