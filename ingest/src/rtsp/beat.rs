@@ -1,15 +1,13 @@
 //! The beat in which connections that record read their sockets.
 //!
 //! A publisher sends a packet every few milliseconds. To wake for each costs more than all that is
-//! done with it; so a connection that has read everything rests until the next beat. All share one
+//! done with it; so a connection that records reads what has gathered once a beat. All share one
 //! beat, so that one wake-up serves all of them. It costs 10 ms of latency on average, and arrival
 //! times, of which the time rule follows the earliest, are late by at most one beat.
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::server::TlsStream;
 
 const PERIOD: Duration = Duration::from_millis(20);
 
@@ -30,29 +28,6 @@ impl Beat {
         let now = Instant::now();
         let into = now.duration_since(self.start).as_nanos() % PERIOD.as_nanos();
         now + PERIOD.saturating_sub(Duration::from_nanos(u64::try_from(into).unwrap_or(0)))
-    }
-}
-
-/// A byte stream over TCP.
-pub(crate) trait OverTcp {
-    /// The socket below.
-    fn socket(&self) -> &TcpStream;
-
-    /// Whether the socket may hold more bytes. Asks nobody to be woken when it does.
-    fn may_have_more(&self) -> bool {
-        self.socket().try_io(tokio::io::Interest::READABLE, || Ok(())).is_ok()
-    }
-}
-
-impl OverTcp for TcpStream {
-    fn socket(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl OverTcp for TlsStream<TcpStream> {
-    fn socket(&self) -> &TcpStream {
-        self.get_ref().0
     }
 }
 

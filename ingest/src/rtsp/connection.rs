@@ -3,18 +3,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rtsp_types::{Request, StatusCode, headers};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::Server;
-use super::beat::OverTcp;
 use super::reply::{Refusal, Reply};
 use super::session::{Answer, Session, Stage};
+use super::socket::OverTcp;
 use super::udp;
 use super::wire::{Framer, Incoming, WireError};
 use crate::{Ended, IngestError};
@@ -131,8 +131,6 @@ impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
         let period = TICK.min(limits.handshake / 2).min(limits.rtsp_idle / 2).max(Duration::from_millis(1));
         let mut ticks = interval_at(Instant::now() + period, period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut beat = pin!(sleep_until(Instant::now()));
-        let mut resting = false;
         loop {
             self.take_messages().await?;
             let recording = match &self.session.stage {
@@ -144,15 +142,12 @@ impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
                 biased;
                 () = &mut stop => return Err(End::Shutdown),
                 _ = ticks.tick() => self.tick()?,
-                () = &mut beat, if resting => resting = false,
-                read = self.stream.read_buf(self.framer.space()), if !resting => {
+                read = self.stream.read_buf(self.framer.space()) => {
                     if read? == 0 {
                         return Err(End::Closed);
                     }
                     if matches!(self.session.stage, Stage::Recording(_)) {
                         self.hear();
-                        resting = !self.stream.may_have_more();
-                        beat.as_mut().reset(self.server.beat.next());
                     }
                 }
                 () = udp::readable(pairs) => self.take_datagrams().await?,
@@ -205,10 +200,11 @@ impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
             Some(_) => self.session.handle(request).await,
             None => Answer { reply: Refusal::bad("the request has no CSeq").into(), close: false },
         };
+        self.send(&reply, cseq).await?;
         if matches!(self.session.stage, Stage::Recording(_)) {
             self.framer.set_chunk(MEDIA_CHUNK);
+            self.stream.socket().pace(self.server.beat)?;
         }
-        self.send(&reply, cseq).await?;
         if close { Err(End::Refused) } else { Ok(()) }
     }
 

@@ -21,6 +21,7 @@ mod reply;
 pub mod sdp;
 mod server;
 mod session;
+mod socket;
 mod target;
 pub mod transport;
 mod udp;

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::beat::Beat;
 use super::connection::{Connection, Peers};
 use super::log_limit::LogLimit;
+use super::socket::Socket;
 use crate::Ingest;
 
 /// Pause after a failed accept: out of file descriptors, most likely.
@@ -100,6 +101,7 @@ impl Server {
         // Replies are small and waited for.
         let _ = stream.set_nodelay(true);
         let peers = Peers { peer, local, secure: tls.is_some() };
+        let stream = Socket::new(stream);
         let mut stop = pin!(stopped(&mut shutdown));
         let Some(tls) = tls else {
             return Connection::new(self, stream, peers).run(stop).await;
