@@ -11,7 +11,7 @@ use crate::entry::sealed_bytes;
 use crate::format::{Location, Lsn};
 use crate::io::{DiskIo, Io};
 use crate::keys::{Keyring, MasterKey, Seal};
-use crate::lane::{Lane, LaneId, LaneMetrics, LaneState, LaneWriter, Place};
+use crate::lane::{Finisher, Lane, LaneId, LaneMetrics, LaneState, LaneWriter, Place};
 use crate::layout::Layout;
 use crate::read::Reader;
 use crate::recovery::recover;
@@ -122,8 +122,10 @@ impl Log {
             LaneId::Bulk(_) => bulk_segment_bytes,
             LaneId::Control | LaneId::Records(_) => bulk_segment_bytes / 4,
         };
+        let state = Arc::new(LaneState::new(id, found.durable, found.segments, found.sequences));
         self.lanes.push(Lane::new(LaneWriter {
-            state: Arc::new(LaneState::new(id, found.durable, found.segments, found.sequences)),
+            finisher: Finisher::new(Arc::clone(&state), Arc::clone(&self.place)),
+            state,
             place: Arc::clone(&self.place),
             segment_bytes,
             next: found.next,

@@ -16,6 +16,8 @@ export function play(video: HTMLVideoElement, url: string, live: boolean, failed
   }
   const hls = new Hls({
     workerPath,
+    // The first segment is asked for with the playlist, not after the decoder is set up.
+    startFragPrefetch: true,
     liveSyncDurationCount: 2,
     liveMaxLatencyDurationCount: live ? 6 : Infinity,
     maxBufferLength: 20,

@@ -4,13 +4,16 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use super::{File, Io};
+use crate::format::BLOCK;
 
-/// The machine's own file system, through the page cache.
+/// The machine's own file system. What is written in whole blocks from memory that begins on a block
+/// goes past the page cache where the file system allows it; all else, and all reading, through it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DiskIo;
 
@@ -35,15 +38,16 @@ impl Io for DiskIo {
     fn create(&self, path: &Path) -> Result<Box<dyn File>> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        Ok(Box::new(DiskFile(file)))
+        let direct = OpenOptions::new().write(true).custom_flags(direct_flag()).open(path).ok();
+        Ok(Box::new(DiskFile { file, direct, refused: AtomicBool::new(false) }))
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn File>> {
-        Ok(Box::new(DiskFile(OpenOptions::new().read(true).write(true).open(path)?)))
+        Ok(Box::new(DiskFile::cached(OpenOptions::new().read(true).write(true).open(path)?)))
     }
 
     fn open_read(&self, path: &Path) -> Result<Box<dyn File>> {
-        Ok(Box::new(DiskFile(fs::File::open(path)?)))
+        Ok(Box::new(DiskFile::cached(fs::File::open(path)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -66,17 +70,42 @@ impl Io for DiskIo {
 }
 
 /// An open file of the machine.
-struct DiskFile(fs::File);
+struct DiskFile {
+    file: fs::File,
+    /// The same file, written past the page cache.
+    direct: Option<fs::File>,
+    /// Whether the file system took the flag at opening and then no write.
+    refused: AtomicBool,
+}
+
+fn direct_flag() -> i32 {
+    OFlags::DIRECT.bits().cast_signed()
+}
+
+impl DiskFile {
+    fn cached(file: fs::File) -> Self {
+        Self { file, direct: None, refused: AtomicBool::new(false) }
+    }
+
+    /// The way past the page cache, for parts that may take it.
+    fn direct(&self, parts: &[IoSlice<'_>], offset: u64) -> Option<&fs::File> {
+        let whole = |part: &IoSlice<'_>| {
+            part.len().is_multiple_of(BLOCK as usize) && part.as_ptr().addr().is_multiple_of(BLOCK as usize)
+        };
+        let fits = offset.is_multiple_of(BLOCK) && parts.iter().all(whole);
+        self.direct.as_ref().filter(|_| fits && !self.refused.load(Ordering::Relaxed))
+    }
+}
 
 impl File for DiskFile {
     fn size(&self) -> Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> Result<usize> {
         let mut read = 0;
         while read < into.len() {
-            match self.0.read_at(&mut into[read..], offset + read as u64) {
+            match self.file.read_at(&mut into[read..], offset + read as u64) {
                 Ok(0) => break,
                 Ok(more) => read += more,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -93,13 +122,16 @@ impl File for DiskFile {
         // Also drops leading empty buffers, for which the system would answer 0.
         IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
-            match rustix::io::pwritev(&self.0, &left[..left.len().min(MAX_PARTS)], offset) {
+            let some = &left[..left.len().min(MAX_PARTS)];
+            let direct = self.direct(some, offset);
+            match rustix::io::pwritev(direct.unwrap_or(&self.file), some, offset) {
                 Ok(0) => return Err(Error::from(ErrorKind::WriteZero)),
                 Ok(written) => {
                     offset += written as u64;
                     IoSlice::advance_slices(&mut left, written);
                 }
                 Err(Errno::INTR) => {}
+                Err(Errno::INVAL) if direct.is_some() => self.refused.store(true, Ordering::Relaxed),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -108,17 +140,17 @@ impl File for DiskFile {
 
     /// A file system that cannot reserve space (`EOPNOTSUPP`) gives it when it is written.
     fn allocate(&self, offset: u64, len: u64) -> Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), offset, len) {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
     fn truncate(&self, len: u64) -> Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn sync(&self) -> Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 }

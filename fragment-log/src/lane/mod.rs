@@ -1,10 +1,12 @@
-//! Lanes: one thread each that writes, syncs and acknowledges.
+//! Lanes: one thread each that writes, syncs and acknowledges, with a second one where batches are large.
 
 mod batching;
+mod finish;
 mod id;
 mod state;
 mod writer;
 
+pub(crate) use finish::Finisher;
 pub use id::{LaneId, RetentionClass};
 pub use state::LaneMetrics;
 pub(crate) use state::{BUDGET_BYTES, LaneState, SequenceMap, note_sequence};

@@ -22,7 +22,7 @@ pub(crate) type SequenceMap = HashMap<(StreamId, u32), u64>;
 pub(crate) struct LaneState {
     pub(crate) id: LaneId,
     pub(crate) budget: Arc<Semaphore>,
-    pub(super) counters: Counters,
+    counters: Counters,
     durable: AtomicU64,
     /// Why the lane takes no more appends, once it does not.
     stopped: OnceLock<String>,
@@ -128,6 +128,10 @@ impl LaneState {
         let mut sequences = self.sequences.lock().expect(NOT_POISONED);
         headers.for_each(|header| note_sequence(&mut sequences, &header));
         self.durable.store(last.0, Ordering::Release);
+    }
+
+    pub(super) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64, by: u64) {
+        which(&self.counters).fetch_add(by, Ordering::Relaxed);
     }
 
     pub(crate) fn metrics(&self) -> LaneMetrics {

@@ -1,16 +1,16 @@
 //! The lane's thread: takes what waits, writes it as one batch, syncs once, tells everyone.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use base::{Clock, Entropy};
 
-use super::batching::{appended, durable_frames, gather};
+use super::batching::gather;
+use super::finish::{Finisher, Written, refuse, sync};
 use super::{LaneState, Submission, Task};
-use crate::format::{BLOCK, BatchHead, FooterRow, Lsn, SegmentHeader, SegmentUuid};
+use crate::format::{BLOCK, FooterRow, Lsn, SegmentHeader, SegmentUuid};
 use crate::io::Io;
 use crate::layout::Layout;
 use crate::segment::{SegmentWriter, unlink};
@@ -39,6 +39,7 @@ pub(crate) struct LaneWriter {
     /// The number that the next segment takes.
     pub(crate) next_segment: u64,
     pub(crate) active: Option<Active>,
+    pub(crate) finisher: Finisher,
 }
 
 /// The segment that is being written.
@@ -86,36 +87,43 @@ impl LaneWriter {
     }
 
     fn commit(&mut self, batch: Vec<Submission>) {
-        match self.write(&batch) {
-            Ok(head) => self.tell(batch, &head),
-            Err(error) => {
+        match self.write(batch) {
+            Ok(written) => self.finisher.finish(written),
+            Err((batch, error)) => {
                 if matches!(error, LogError::Full { .. }) {
-                    self.count(|counters| &counters.full, batch.len() as u64);
+                    self.state.count(|counters| &counters.full, batch.len() as u64);
                 }
-                for submission in batch {
-                    let _ = submission.reply.send(Err(error.clone()));
-                }
+                refuse(batch, &error);
             }
         }
     }
 
-    /// Puts the batch on disk. An error other than [`LogError::Full`] stops the lane.
-    fn write(&mut self, batch: &[Submission]) -> Result<BatchHead, LogError> {
+    /// Hands the batch to the disk. An error other than [`LogError::Full`] stops the lane.
+    fn write(&mut self, batch: Vec<Submission>) -> Result<Written, (Vec<Submission>, LogError)> {
         let frames = || batch.iter().flat_map(|submission| &submission.frames);
-        let durable = self.state.durable();
         let slots: Vec<_> = frames().map(|frame| frame.slot).collect();
         let bytes: u64 = slots.iter().map(|slot| u64::from(slot.len)).sum();
-        let first = self.next;
-        let state = Arc::clone(&self.state);
-        let writer = &mut self.room_for(bytes + BLOCK)?.writer;
-        let head = writer.head(first, durable, slots);
-        writer.write(&head, frames().map(|frame| frame.bytes.as_slice())).inspect_err(|error| {
+        let (first, durable, state) = (self.next, self.state.durable(), Arc::clone(&self.state));
+        let active = match self.room_for(bytes + BLOCK) {
+            Ok(active) => active,
+            Err(error) => return Err((batch, error)),
+        };
+        let head = active.writer.head(first, durable, slots);
+        if let Err(error) = active.writer.write(&head, frames().map(|frame| frame.bytes.as_slice())) {
             if !matches!(error, LogError::Full { .. }) {
-                state.stop(error);
+                state.stop(&error);
             }
-        })?;
-        self.sync()?;
-        Ok(head)
+            return Err((batch, error));
+        }
+        active.marked = false;
+        let rows = head.places().zip(frames());
+        let rows = rows.map(|((lsn, offset, _), frame)| FooterRow { lsn, offset, header: frame.header });
+        active.writer.rows.extend(rows);
+        let SegmentWriter { end, file, path, .. } = &active.writer;
+        let (segment, end) = (active.writer.header.number, *end);
+        let (file, path) = (Arc::clone(file), path.clone());
+        self.next = head.next();
+        Ok(Written { batch, head, segment, end, file, path })
     }
 
     /// The active segment, with room for a batch of about `bytes`; a new one where it is needed.
@@ -172,57 +180,9 @@ impl LaneWriter {
         Ok(Active { writer, begun: clock.monotonic(), marked: false })
     }
 
-    /// Makes the active segment durable; an error stops the lane, because the system forgets which
-    /// pages it could not write.
-    fn sync(&mut self) -> Result<(), LogError> {
-        let Some(active) = &self.active else { return Ok(()) };
-        let before = self.place.clock.monotonic();
-        let synced = active.writer.sync().inspect_err(|error| self.state.stop(error));
-        let took = self.place.clock.monotonic().saturating_sub(before);
-        self.count(|counters| &counters.syncs, 1);
-        self.count(|counters| &counters.sync_micros, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        match synced {
-            // A later sync may succeed without these pages, so running out of space here is no
-            // different from any other failure.
-            Err(LogError::Full { .. }) => {
-                Err(self.state.check_running().expect_err("the lane was just stopped"))
-            }
-            synced => synced,
-        }
-    }
-
-    /// Tells followers, then producers, of a batch that is on disk.
-    fn tell(&mut self, batch: Vec<Submission>, head: &BatchHead) {
-        let active = self.active.as_mut().expect("the batch was just written to it");
-        active.marked = false;
-        let frames = durable_frames(&batch, head, active.writer.header.number);
-        let rows = frames.iter().map(|frame| FooterRow {
-            lsn: frame.lsn,
-            offset: frame.location.offset,
-            header: frame.header,
-        });
-        active.writer.rows.extend(rows);
-        self.next = head.next();
-        let last = Lsn(head.next().0 - 1);
-        let headers = frames.iter().map(|frame| frame.header);
-        self.state.wrote(active.writer.header.number, active.writer.end, last, headers);
-        self.count(|counters| &counters.batches, 1);
-        self.count(|counters| &counters.frames, frames.len() as u64);
-        self.count(|counters| &counters.bytes, head.bytes());
-        for follower in self.place.followers.read().expect("a follower does not panic").iter() {
-            follower.durable(self.state.id, &frames);
-        }
-        let mut rest = frames.as_slice();
-        for submission in batch {
-            let (mine, after) = rest.split_at(submission.frames.len());
-            rest = after;
-            // The producer may have given up waiting; its frames are in the log all the same.
-            let _ = submission.reply.send(Ok(appended(mine)));
-        }
-    }
-
     /// Nothing came for a while: vouch for the last batch, or complete a segment that has become old.
     fn idle(&mut self) {
+        self.finisher.wait();
         let Some(active) = &mut self.active else { return };
         let (number, end) = (active.writer.header.number, active.writer.end + BLOCK);
         let old = self.place.clock.monotonic().saturating_sub(active.begun) >= self.place.segment_age;
@@ -233,17 +193,22 @@ impl LaneWriter {
         let durable = self.state.durable();
         let mark = active.writer.head(self.next, durable, Vec::new());
         match active.writer.write(&mark, std::iter::empty()) {
-            Ok(()) if self.sync().is_ok() => {
-                self.state.wrote(number, end, durable, std::iter::empty());
+            Ok(()) => {
+                let SegmentWriter { file, path, .. } = &active.writer;
+                // A failed sync has stopped the lane.
+                if sync(&**file, path, &self.state, &self.place).is_ok() {
+                    self.state.wrote(number, end, durable, std::iter::empty());
+                }
             }
-            // A full disk can do without the mark; a failed sync has stopped the lane.
-            Ok(()) | Err(LogError::Full { .. }) => {}
+            // A full disk can do without the mark.
+            Err(LogError::Full { .. }) => {}
             Err(error) => self.state.stop(&error),
         }
     }
 
     /// Completes the active segment. Without space for its footer it stays without.
     fn seal_unless_stopped(&mut self) {
+        self.finisher.wait();
         if self.state.check_running().is_err() {
             return;
         }
@@ -275,10 +240,6 @@ impl LaneWriter {
         unlink(&*self.place.io, &self.place.layout.segment(lane, segment))?;
         self.state.segments().remove(&segment);
         Ok(())
-    }
-
-    fn count(&self, which: impl Fn(&super::state::Counters) -> &AtomicU64, by: u64) {
-        which(&self.state.counters).fetch_add(by, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Segment files: written front to back by one lane, read by anyone.
 
+mod staging;
 mod walk;
 mod writer;
 

@@ -2,7 +2,9 @@
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::staging::Staging;
 use crate::LogError;
 use crate::format::{BLOCK, BatchHead, Footer, FooterRow, FrameSlot, Lsn, SegmentHeader};
 use crate::io::{File, Io};
@@ -11,8 +13,6 @@ use crate::io::{File, Io};
 /// whole segment at once.
 const ALLOCATE_STEP: u64 = 16 * 1024 * 1024;
 
-const PADDING: [u8; BLOCK as usize] = [0; BLOCK as usize];
-
 /// The segment that a lane writes.
 pub(crate) struct SegmentWriter {
     pub(crate) header: SegmentHeader,
@@ -20,10 +20,11 @@ pub(crate) struct SegmentWriter {
     pub(crate) end: u64,
     /// Frames that are on disk.
     pub(crate) rows: Vec<FooterRow>,
-    path: PathBuf,
-    file: Box<dyn File>,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn File>,
     allocated: u64,
     step: u64,
+    staging: Staging,
 }
 
 impl SegmentWriter {
@@ -36,10 +37,18 @@ impl SegmentWriter {
         segment_bytes: u64,
     ) -> Result<Self, LogError> {
         let step = segment_bytes.clamp(BLOCK, ALLOCATE_STEP).next_multiple_of(BLOCK);
-        let mut writer =
-            Self { header, end: BLOCK, rows: Vec::new(), path: path.to_owned(), file, allocated: 0, step };
+        let mut writer = Self {
+            header,
+            end: BLOCK,
+            rows: Vec::new(),
+            path: path.to_owned(),
+            file: file.into(),
+            allocated: 0,
+            step,
+            staging: Staging::default(),
+        };
         writer.allocate(BLOCK)?;
-        writer.file.write_at(&[IoSlice::new(&header.to_bytes())], 0).map_err(LogError::io("write", path))?;
+        writer.put(0, BLOCK as usize, std::iter::once(header.to_bytes().as_slice()))?;
         writer.sync()?;
         let dir = path.parent().unwrap_or(Path::new("."));
         io.sync_dir(dir).map_err(LogError::io("sync", dir))?;
@@ -59,18 +68,23 @@ impl SegmentWriter {
         head: &BatchHead,
         frames: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), LogError> {
-        let padded = head.padded_bytes();
-        self.allocate(self.end + padded)?;
+        self.allocate(self.end + head.padded_bytes())?;
         let front = head.to_bytes();
-        let padding = usize::try_from(padded - head.bytes()).expect("padding is less than a block");
-        let mut parts = vec![IoSlice::new(&front)];
-        for frame in frames {
-            parts.push(IoSlice::new(frame));
-        }
-        parts.push(IoSlice::new(&PADDING[..padding]));
-        self.file.write_at(&parts, self.end).map_err(LogError::io("write", &self.path))?;
-        self.end += padded;
+        let total = usize::try_from(head.bytes()).expect("a batch is in memory");
+        let parts = std::iter::once(front.as_slice()).chain(frames.map(|frame| &frame[..]));
+        self.put(self.end, total, parts)?;
+        self.end += head.padded_bytes();
         Ok(())
+    }
+
+    fn put<'a>(
+        &mut self,
+        offset: u64,
+        total: usize,
+        parts: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), LogError> {
+        let written = self.staging.write(&*self.file, offset, total, parts);
+        written.map_err(LogError::io("write", &self.path))
     }
 
     /// Makes everything written durable.

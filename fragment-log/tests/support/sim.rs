@@ -115,8 +115,13 @@ impl SimIo {
     }
 
     pub fn fail_next_sync(&self) {
+        self.fail_sync_after(0);
+    }
+
+    /// Lets this many more syncs succeed.
+    pub fn fail_sync_after(&self, more: u64) {
         let mut disk = self.disk();
-        disk.fail_sync_at = Some(disk.syncs);
+        disk.fail_sync_at = Some(disk.syncs + more);
     }
 
     /// The disk as the next start finds it.
