@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base::{Clock, FragmentMeta, Limits, StreamId, StreamName};
 use catalog::{Catalog, Principal, Stream};
 use fragment_log::Log;
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
-use crate::health::{Health, HealthBook};
+use crate::health::{Health, HealthBook, STALE_AFTER, StreamState};
 use crate::{IngestError, Recorder, StreamHealth, TimestampSource};
 
 /// Where a stream's numbers go on after a restart or a reconnect. The indexer knows.
@@ -50,9 +53,20 @@ pub struct Ingest(Arc<Shared>);
 struct Shared {
     options: IngestOptions,
     /// The publisher of each stream that has one.
-    holders: Mutex<HashMap<StreamId, SocketAddr>>,
+    holders: Mutex<HashMap<StreamId, Holder>>,
     health: HealthBook,
 }
+
+/// Who publishes to a stream.
+struct Holder {
+    peer: SocketAddr,
+    /// Told when another publisher takes the stream over.
+    superseded: Arc<Notify>,
+}
+
+/// How long a publisher waits for a stale one to store what it has and let go.
+const TAKE_OVER: Duration = Duration::from_secs(5);
+const TAKE_OVER_TRIES: u32 = 100;
 
 impl Ingest {
     /// Recording into a log.
@@ -62,15 +76,44 @@ impl Ingest {
 
     /// Takes hold of a stream for a publisher; makes it, with the retention for devices, where there
     /// is none and the publisher may. The stream is free again once the recorder is gone and what it
-    /// recorded is on disk. To be called within a tokio runtime.
+    /// recorded is on disk. A publisher that is stale ([`crate::STALE_AFTER`]) gives way: a camera that
+    /// lost its power comes back before its old connection has timed out. To be called within a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// [`IngestError::Busy`] while another publisher holds the stream, [`IngestError::Catalog`] where
+    /// [`IngestError::Busy`] while another publisher sends to the stream, [`IngestError::Catalog`] where
     /// this one may not publish to it.
     pub async fn publish(&self, name: &StreamName, by: &Publisher) -> Result<Recorder, IngestError> {
         let stream = self.0.options.catalog.stream_to_publish(name, &by.principal).await?;
-        let hold = Hold::take(&self.0, &stream, by.peer)?;
+        let hold = self.hold(&stream, by.peer).await?;
         Ok(Recorder::new(self.clone(), hold, stream, by.principal.clone()))
+    }
+
+    async fn hold(&self, stream: &Stream, peer: SocketAddr) -> Result<Hold, IngestError> {
+        let mut told = false;
+        for _ in 0..TAKE_OVER_TRIES {
+            match Hold::take(&self.0, stream, peer) {
+                Err(IngestError::Busy { holder, .. }) if told || self.is_stale(stream.id) => {
+                    if !told {
+                        tracing::info!(stream = %stream.name, %peer, old = %holder, "a stale publisher gives way");
+                        self.0.supersede(stream.id);
+                    }
+                    told = true;
+                    sleep(TAKE_OVER / TAKE_OVER_TRIES).await;
+                }
+                taken => return taken,
+            }
+        }
+        Hold::take(&self.0, stream, peer)
+    }
+
+    /// Whether the stream's publisher has had its time to send a frame, and has not.
+    fn is_stale(&self, stream: StreamId) -> bool {
+        let now = self.0.options.clock.now();
+        self.health(stream).is_some_and(|health| {
+            let settled = health.connected.is_some_and(|since| now.since(since) >= STALE_AFTER);
+            health.state == StreamState::Stale && settled
+        })
     }
 
     /// How the stream's recording is doing; `None` where nothing was published to it since the start.
@@ -89,8 +132,14 @@ impl Ingest {
 }
 
 impl Shared {
-    fn holders(&self) -> MutexGuard<'_, HashMap<StreamId, SocketAddr>> {
+    fn holders(&self) -> MutexGuard<'_, HashMap<StreamId, Holder>> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn supersede(&self, stream: StreamId) {
+        if let Some(holder) = self.holders().get(&stream) {
+            holder.superseded.notify_one();
+        }
     }
 }
 
@@ -99,6 +148,7 @@ pub(crate) struct Hold {
     shared: Arc<Shared>,
     peer: SocketAddr,
     stream: StreamId,
+    superseded: Arc<Notify>,
 }
 
 impl Hold {
@@ -107,13 +157,19 @@ impl Hold {
         self.peer
     }
 
+    /// Told when another publisher takes the stream over.
+    pub(crate) fn superseded(&self) -> Arc<Notify> {
+        Arc::clone(&self.superseded)
+    }
+
     fn take(shared: &Arc<Shared>, stream: &Stream, peer: SocketAddr) -> Result<Self, IngestError> {
         let mut holders = shared.holders();
         if let Some(holder) = holders.get(&stream.id) {
-            return Err(IngestError::Busy { stream: stream.name.clone(), holder: *holder });
+            return Err(IngestError::Busy { stream: stream.name.clone(), holder: holder.peer });
         }
-        holders.insert(stream.id, peer);
-        Ok(Self { shared: Arc::clone(shared), peer, stream: stream.id })
+        let superseded = Arc::new(Notify::new());
+        holders.insert(stream.id, Holder { peer, superseded: Arc::clone(&superseded) });
+        Ok(Self { shared: Arc::clone(shared), peer, stream: stream.id, superseded })
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use catalog::{Principal, Stream};
 use media::rtp::{AccessUnit, SenderReport};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::health::{Ended, Health};
@@ -55,6 +55,7 @@ pub struct Recorder {
     writer: Option<WriterTask>,
     why_ended: Ended,
     told_restart: Throttle,
+    superseded: Arc<Notify>,
 }
 
 struct WriterTask {
@@ -68,6 +69,7 @@ impl Recorder {
         let clock = &ingest.options().clock;
         let (now, monotonic) = (clock.now(), clock.monotonic());
         health.connected(hold.peer(), now);
+        let superseded = hold.superseded();
         let (jobs, incoming) = mpsc::channel(ingest.options().limits.fragments_in_flight.max(1));
         let writer = Writer::new(ingest.clone(), hold, Arc::clone(&stream), principal, Arc::clone(&health));
         Self {
@@ -77,6 +79,7 @@ impl Recorder {
             writer: Some(WriterTask { jobs, ended: tokio::spawn(writer.run(incoming)) }),
             why_ended: Ended::Disconnected,
             told_restart: Throttle::default(),
+            superseded,
             stream,
             ingest,
             health,
@@ -86,6 +89,11 @@ impl Recorder {
     /// The stream being recorded.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// Resolves when another publisher takes the stream over, because nothing has come for long.
+    pub async fn superseded(&self) {
+        self.superseded.notified().await;
     }
 
     /// Announces the tracks, before their first frames.

@@ -19,34 +19,19 @@ pub(super) struct Staging {
     start: usize,
 }
 
+/// Parts on their way to one place of a file.
+pub(super) struct Passage<'a> {
+    file: &'a dyn File,
+    chunk: &'a mut [u8],
+    filled: usize,
+    /// Where the chunk goes.
+    at: u64,
+}
+
 impl Staging {
-    /// Writes `parts`, one after the other, and zeros up to the next block, at `offset` of `file`.
-    /// `total` is the bytes of all parts.
-    pub(super) fn write<'a>(
-        &mut self,
-        file: &dyn File,
-        offset: u64,
-        total: usize,
-        parts: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<()> {
-        let chunk = self.chunk(total);
-        let (mut at, mut filled) = (offset, 0);
-        for mut part in parts {
-            while !part.is_empty() {
-                if filled == chunk.len() {
-                    file.write_at(&[IoSlice::new(chunk)], at)?;
-                    at += filled as u64;
-                    filled = 0;
-                }
-                let (now, later) = part.split_at(part.len().min(chunk.len() - filled));
-                chunk[filled..filled + now.len()].copy_from_slice(now);
-                filled += now.len();
-                part = later;
-            }
-        }
-        let end = filled.next_multiple_of(ALIGN);
-        chunk[filled..end].fill(0);
-        file.write_at(&[IoSlice::new(&chunk[..end])], at)
+    /// Begins to write at `offset` of `file`; `total` is the bytes of all parts that will come.
+    pub(super) fn begin<'a>(&'a mut self, file: &'a dyn File, offset: u64, total: usize) -> Passage<'a> {
+        Passage { file, chunk: self.chunk(total), filled: 0, at: offset }
     }
 
     /// Aligned memory for as much of `total` bytes as is written at a time.
@@ -57,6 +42,31 @@ impl Staging {
             self.start = self.bytes.as_ptr().align_offset(ALIGN).min(ALIGN);
         }
         &mut self.bytes[self.start..self.start + len]
+    }
+}
+
+impl Passage<'_> {
+    /// Writes the next part, or keeps it until the chunk is full.
+    pub(super) fn push(&mut self, mut part: &[u8]) -> Result<()> {
+        while !part.is_empty() {
+            if self.filled == self.chunk.len() {
+                self.file.write_at(&[IoSlice::new(self.chunk)], self.at)?;
+                self.at += self.filled as u64;
+                self.filled = 0;
+            }
+            let (now, later) = part.split_at(part.len().min(self.chunk.len() - self.filled));
+            self.chunk[self.filled..self.filled + now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            part = later;
+        }
+        Ok(())
+    }
+
+    /// Writes what is kept, with zeros up to the next block.
+    pub(super) fn finish(self) -> Result<()> {
+        let end = self.filled.next_multiple_of(ALIGN);
+        self.chunk[self.filled..end].fill(0);
+        self.file.write_at(&[IoSlice::new(&self.chunk[..end])], self.at)
     }
 }
 
@@ -85,7 +95,9 @@ mod tests {
             let parts: Vec<Vec<u8>> = sizes.iter().zip(1..).map(|(&size, fill)| vec![fill; size]).collect();
             let mut staging = Staging::default();
             let total = sizes.iter().sum();
-            staging.write(&*file, BLOCK, total, parts.iter().map(Vec::as_slice)).unwrap();
+            let mut passage = staging.begin(&*file, BLOCK, total);
+            parts.iter().for_each(|part| passage.push(part).unwrap());
+            passage.finish().unwrap();
             let stored = std::fs::read(&path).unwrap();
             prop_assert_eq!(stored.len(), ALIGN + total.next_multiple_of(ALIGN));
             prop_assert!(stored[ALIGN..ALIGN + total] == parts.concat());

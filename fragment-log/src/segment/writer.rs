@@ -48,11 +48,17 @@ impl SegmentWriter {
             staging: Staging::default(),
         };
         writer.allocate(BLOCK)?;
-        writer.put(0, BLOCK as usize, std::iter::once(header.to_bytes().as_slice()))?;
+        writer.begin_file().map_err(LogError::io("write", path))?;
         writer.sync()?;
         let dir = path.parent().unwrap_or(Path::new("."));
         io.sync_dir(dir).map_err(LogError::io("sync", dir))?;
         Ok(writer)
+    }
+
+    fn begin_file(&mut self) -> std::io::Result<()> {
+        let mut passage = self.staging.begin(&*self.file, 0, BLOCK as usize);
+        passage.push(&self.header.to_bytes())?;
+        passage.finish()
     }
 
     /// The head of the batch that would be written next.
@@ -66,25 +72,19 @@ impl SegmentWriter {
     pub(crate) fn write<'a>(
         &mut self,
         head: &BatchHead,
-        frames: impl Iterator<Item = &'a [u8]>,
+        mut frames: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), LogError> {
         self.allocate(self.end + head.padded_bytes())?;
-        let front = head.to_bytes();
         let total = usize::try_from(head.bytes()).expect("a batch is in memory");
-        let parts = std::iter::once(front.as_slice()).chain(frames.map(|frame| &frame[..]));
-        self.put(self.end, total, parts)?;
+        let mut passage = self.staging.begin(&*self.file, self.end, total);
+        let write = || {
+            passage.push(&head.to_bytes())?;
+            frames.try_for_each(|frame| passage.push(frame))?;
+            passage.finish()
+        };
+        write().map_err(LogError::io("write", &self.path))?;
         self.end += head.padded_bytes();
         Ok(())
-    }
-
-    fn put<'a>(
-        &mut self,
-        offset: u64,
-        total: usize,
-        parts: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<(), LogError> {
-        let written = self.staging.write(&*self.file, offset, total, parts);
-        written.map_err(LogError::io("write", &self.path))
     }
 
     /// Makes everything written durable.

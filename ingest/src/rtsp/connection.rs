@@ -52,6 +52,9 @@ pub(crate) enum End {
     /// Recording cannot go on.
     #[error("{0}")]
     Ingest(#[from] IngestError),
+    /// Another publisher has taken the stream over.
+    #[error("nothing came, and another publisher has taken the stream over")]
+    Superseded,
     /// The credential was revoked.
     #[error("the credential of {0} was revoked")]
     Revoked(String),
@@ -69,7 +72,7 @@ impl End {
         match self {
             Self::Closed | Self::Broken(_) => Ended::Disconnected,
             Self::Wire(_) | Self::Deaf => Ended::ProtocolError,
-            Self::Silent(_) => Ended::TimedOut,
+            Self::Silent(_) | Self::Superseded => Ended::TimedOut,
             Self::Ingest(_) | Self::Revoked(_) | Self::Refused => Ended::Refused,
             Self::Shutdown => Ended::Shutdown,
         }
@@ -79,7 +82,7 @@ impl End {
     fn is_notable(&self, publishing: bool) -> bool {
         match self {
             Self::Closed | Self::Silent(_) | Self::Broken(_) => publishing,
-            Self::Wire(_) | Self::Deaf | Self::Ingest(_) | Self::Revoked(_) => true,
+            Self::Wire(_) | Self::Deaf | Self::Ingest(_) | Self::Revoked(_) | Self::Superseded => true,
             Self::Refused | Self::Shutdown => false,
         }
     }
@@ -138,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
                 Stage::Idle | Stage::Announced(_) => None,
             };
             let pairs = recording.into_iter().flat_map(|recording| recording.udp_pairs());
+            let superseded = self.session.superseded();
             tokio::select! {
                 biased;
                 () = &mut stop => return Err(End::Shutdown),
@@ -150,6 +154,7 @@ impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
                         self.hear();
                     }
                 }
+                () = superseded => return Err(End::Superseded),
                 () = udp::readable(pairs) => self.take_datagrams().await?,
             }
         }
@@ -257,6 +262,7 @@ impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
             | End::Deaf
             | End::Ingest(_)
             | End::Revoked(_)
+            | End::Superseded
             | End::Shutdown => {
                 let _ = self.stream.shutdown().await;
                 return;

@@ -62,6 +62,11 @@ impl Recording {
         &self.principal
     }
 
+    /// Resolves when another publisher takes the stream over.
+    pub(crate) async fn superseded(&self) {
+        self.recorder.superseded().await;
+    }
+
     /// The channels for track `number`: those asked for, unless another track has them.
     pub(crate) fn channels(&self, number: u8, wish: Option<(u8, u8)>) -> (u8, u8) {
         let taken = |channel: u8| {

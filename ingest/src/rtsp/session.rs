@@ -316,6 +316,15 @@ impl Session {
         Ok(Reply::ok())
     }
 
+    /// Resolves when another publisher takes over the stream that this one holds.
+    pub(crate) async fn superseded(&self) {
+        match &self.stage {
+            Stage::Idle => std::future::pending().await,
+            Stage::Announced(announced) => announced.recording.superseded().await,
+            Stage::Recording(recording) => recording.superseded().await,
+        }
+    }
+
     /// Ends the session: what was received is stored, the stream is free.
     pub(crate) async fn end(&mut self, why: Ended) {
         let recording = match std::mem::replace(&mut self.stage, Stage::Idle) {

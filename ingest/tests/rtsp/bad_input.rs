@@ -170,6 +170,29 @@ async fn silent_clients_are_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_has_gone_silent_gives_way() {
+    let hall = Hall::open().await;
+    let device = hall.device("*", "publish,create").await;
+    let mut silent = RawClient::connect(hall.rtsp).await;
+    silent.record(&device, "door").await;
+    let mut next = RawClient::connect(hall.rtsp).await;
+    assert_eq!(next.ask_as(&device, "ANNOUNCE", "door", SDP).await.status(), 453, "it has only begun");
+    // Long before the silent one's connection times out.
+    for _ in 0..100 {
+        if next.ask_as(&device, "ANNOUNCE", "door", SDP).await.status() == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(silent.response().await.is_none(), "its connection is closed");
+    let door = hall.catalog.stream(&StreamName::new("door").unwrap()).unwrap();
+    let health = hall.ingest.health(door.id).unwrap();
+    assert_eq!(health.last_end.map(|(_, why)| why), Some(Ended::TimedOut));
+    assert_eq!((health.reconnects, health.peer), (1, Some(next.stream.local_addr().unwrap())));
+    hall.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_beyond_the_limit_are_closed() {
     let hall = Hall::with(Limits { connections: 2, ..Limits::default() }).await;
     let mut kept = Vec::new();
