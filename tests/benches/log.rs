@@ -1,18 +1,20 @@
-//! The log against the disk it stands on: how long an ack takes beside one `fdatasync`, and how fast
-//! sealed bulk data goes in beside raw writes with the same cadence of syncs. Rounds take turns.
+//! The log against the disk it stands on: how long an ack takes beside one `fdatasync`, how fast sealed
+//! bulk data goes in and out beside raw writes and reads, what many shards cost. Rounds take turns.
 
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{StreamId, Timestamp};
 use bytes::Bytes;
-use fragment_log::{Entry, FrameKind, LaneId, Log, MasterKey, Options, RetentionClass};
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use fragment_log::{Entry, FrameKind, LaneId, Log, Lsn, MasterKey, Options, RetentionClass};
+use rustix::fs::{Advice, FallocateFlags, Mode, OFlags};
 
 const ROUNDS: usize = 5;
 const ACKS: usize = 2_000;
@@ -20,6 +22,10 @@ const RECORD_BYTES: usize = 1024;
 const BULK_BYTES: usize = 1024 * 1024;
 const BULK_APPENDS: usize = 256;
 const BULK_IN_FLIGHT: usize = 16;
+const RECORDS: u32 = 20_000;
+const SHARDS: u32 = 100_000;
+/// What raw reads and writes move at a time.
+const CHUNK: usize = 2 << 20;
 const STREAM: StreamId = StreamId(1);
 
 fn main() {
@@ -51,14 +57,28 @@ fn main() {
     show("MiB per sync", figures.iter().map(|f| f.2 as f64 / (1 << 20) as f64), "");
     show("raw O_DIRECT writes with the same syncs, MB/s", figures.iter().map(|f| f.0), "");
     show("sealed ÷ raw", figures.iter().map(|f| f.1 / f.0), "bar 0.8");
-    let metrics = log.metrics();
-    for lane in metrics.lanes {
-        println!("{}: {} frames in {} syncs", lane.lane, lane.frames, lane.syncs);
-    }
+    // The rounds together touch every shard.
+    let rates = |round: u32| {
+        let one = runtime.block_on(records(&log, 0..1));
+        (one, runtime.block_on(records(&log, round * RECORDS..(round + 1) * RECORDS)))
+    };
+    let figures: Vec<((f64, f64), (f64, f64))> = (0..SHARDS / RECORDS).map(rates).collect();
+    show("1 KiB records/s, 64 in flight, one shard", figures.iter().map(|f| f.0.0), "");
+    show("records a sync", figures.iter().map(|f| f.0.1), "bar 32: half of those in flight");
+    show("rate with 100,000 shards ÷ with one", figures.iter().map(|f| f.1.0 / f.0.0), "bar 0.9");
+    let reads = |_| {
+        let raw = raw_reads(folder.path()).expect("the disk gives what it took");
+        (raw, runtime.block_on(cold_reads(&log, folder.path())))
+    };
+    let figures: Vec<(f64, f64)> = (0..ROUNDS).map(reads).collect();
+    show("cold reads of 1 MiB, verified and opened, MB/s", figures.iter().map(|f| f.1), "");
+    show("raw O_DIRECT reads of the same files, MB/s", figures.iter().map(|f| f.0), "");
+    show("opened ÷ raw", figures.iter().map(|f| f.1 / f.0), "bar 0.6");
+    show("replay of the bulk lane, GB of log/s", (0..ROUNDS).map(|_| replay(&log)), "bar 1");
 }
 
 /// The time of each `fdatasync` after a write of 4 KiB, one after the other.
-fn disk_syncs(folder: &std::path::Path, count: usize) -> Vec<Duration> {
+fn disk_syncs(folder: &Path, count: usize) -> Vec<Duration> {
     let path = folder.join("peer");
     let mut file = File::create(&path).expect("the disk takes a file");
     let block = [7_u8; 4096];
@@ -131,8 +151,7 @@ async fn bulk_appends(log: &Arc<Log>) -> f64 {
 
 /// Megabytes a second past the page cache into reserved space, 2 MiB at a time, with a sync every
 /// `cadence` bytes.
-fn raw_writes(folder: &std::path::Path, cadence: usize) -> io::Result<f64> {
-    const CHUNK: usize = 2 << 20;
+fn raw_writes(folder: &Path, cadence: usize) -> io::Result<f64> {
     const TOTAL: usize = BULK_APPENDS * BULK_BYTES;
     let path = folder.join("peer");
     let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::DIRECT;
@@ -156,6 +175,106 @@ fn raw_writes(folder: &std::path::Path, cadence: usize) -> io::Result<f64> {
     let rate = rate(began.elapsed());
     std::fs::remove_file(path)?;
     Ok(rate)
+}
+
+/// Acks a second of records with 64 producers that go through these shards, and records a sync.
+async fn records(log: &Arc<Log>, shards: Range<u32>) -> (f64, f64) {
+    const IN_FLIGHT: u32 = 64;
+    let counts = || {
+        let metrics = log.metrics();
+        let lane = metrics.lanes.iter().find(|lane| matches!(lane.lane, LaneId::Records(_)));
+        lane.map_or((0, 0), |lane| (lane.frames, lane.syncs))
+    };
+    let (before, began) = (counts(), Instant::now());
+    let payload = Bytes::from(vec![1_u8; RECORD_BYTES]);
+    let producers = (0..IN_FLIGHT).map(|producer| {
+        let (log, payload, shards) = (Arc::clone(log), payload.clone(), shards.clone());
+        tokio::spawn(async move {
+            for turn in 0..RECORDS / IN_FLIGHT {
+                let shard = shards.start + (turn * IN_FLIGHT + producer) % (shards.end - shards.start);
+                let record = Entry { shard, ..entry(FrameKind::Records, turn.into(), payload.clone()) };
+                log.append(LaneId::Records(RetentionClass::Day), vec![record])
+                    .await
+                    .expect("the log takes it");
+            }
+        })
+    });
+    for producer in producers.collect::<Vec<_>>() {
+        producer.await.expect("a producer does not panic");
+    }
+    let (after, took) = (counts(), began.elapsed());
+    let frames = (after.0 - before.0) as f64;
+    (frames / took.as_secs_f64(), frames / (after.1 - before.1).max(1) as f64)
+}
+
+/// The bulk lane's files, of which the page cache is told to forget all it has.
+fn cold_files(folder: &Path) -> io::Result<Vec<(File, u64)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder.join("data/log/bulk-day"))? {
+        let flags = OFlags::RDONLY | OFlags::DIRECT;
+        let file = File::from(rustix::fs::open(entry?.path(), flags, Mode::empty())?);
+        let len = file.metadata()?.len() / CHUNK as u64 * CHUNK as u64;
+        file.sync_all()?;
+        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)?;
+        files.push((file, len));
+    }
+    Ok(files)
+}
+
+/// Megabytes a second past the page cache, 2 MiB at a time.
+fn raw_reads(folder: &Path) -> io::Result<f64> {
+    let files = cold_files(folder)?;
+    let mut memory = vec![0_u8; CHUNK + 4096];
+    let start = memory.as_ptr().align_offset(4096);
+    let (mut bytes, began) = (0, Instant::now());
+    for (file, len) in files {
+        for at in (0..len).step_by(CHUNK) {
+            file.read_exact_at(&mut memory[start..start + CHUNK], at)?;
+            bytes += CHUNK;
+        }
+    }
+    Ok(bytes as f64 / 1e6 / began.elapsed().as_secs_f64())
+}
+
+/// Megabytes a second of payload, four readers at a time.
+async fn cold_reads(log: &Arc<Log>, folder: &Path) -> f64 {
+    const READERS: usize = 4;
+    let lane = LaneId::Bulk(RetentionClass::Day);
+    let mut frames = Vec::new();
+    log.replay(lane, Lsn(0), &mut |frame| {
+        frames.push(frame.location);
+        Ok(())
+    })
+    .expect("the log is whole");
+    drop(cold_files(folder).expect("the files are there"));
+    let (frames, began) = (Arc::new(frames), Instant::now());
+    let readers = (0..READERS).map(|reader| {
+        let (log, frames) = (Arc::clone(log), Arc::clone(&frames));
+        tokio::spawn(async move {
+            let mut bytes = 0;
+            for at in frames.iter().skip(reader).step_by(READERS) {
+                bytes += log.read(at).await.expect("what was acknowledged is read").len();
+            }
+            bytes
+        })
+    });
+    let mut bytes = 0;
+    for reader in readers.collect::<Vec<_>>() {
+        bytes += reader.await.expect("a reader does not panic");
+    }
+    bytes as f64 / 1e6 / began.elapsed().as_secs_f64()
+}
+
+/// Gigabytes of log a second that a view of it goes through when it is built again.
+fn replay(log: &Log) -> f64 {
+    let began = Instant::now();
+    let mut bytes = 0;
+    log.replay(LaneId::Bulk(RetentionClass::Day), Lsn(0), &mut |frame| {
+        bytes += u64::from(frame.location.len);
+        Ok(())
+    })
+    .expect("the log is whole");
+    bytes as f64 / 1e9 / began.elapsed().as_secs_f64()
 }
 
 fn rate(took: Duration) -> f64 {
