@@ -69,6 +69,7 @@ pub fn page(app: &App) -> String {
     streams(&mut page, app);
     gateway(&mut page, &app.metrics);
     log(&mut page, app);
+    index(&mut page, app);
     page.0
 }
 
@@ -131,6 +132,16 @@ fn log(page: &mut Page, app: &App) {
     lanes("millrace_log_stopped", "gauge", "1 for a lane that a failed sync has stopped.", |l| {
         f64::from(u8::from(l.stopped))
     });
+}
+
+fn index(page: &mut Page, app: &App) {
+    let metrics = app.indexer.metrics();
+    let waiting = "Fragments found in memory that are not yet in both views on disk.";
+    page.family("millrace_index_waiting_fragments", "gauge", waiting);
+    page.sample("millrace_index_waiting_fragments", &[], metrics.waiting);
+    let behind = "Lanes that the index could not follow and reads from the log again.";
+    page.family("millrace_index_lanes_behind", "gauge", behind);
+    page.sample("millrace_index_lanes_behind", &[], metrics.lanes_behind);
 }
 
 /// Counts stay exact up to 2^53, as every reader of the format takes them.

@@ -42,6 +42,15 @@ pub struct Indexer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// How far the views are behind the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexMetrics {
+    /// Fragments that are found in memory and not yet in both views.
+    pub waiting: usize,
+    /// Lanes that were too fast to follow, and are read from the log again.
+    pub lanes_behind: usize,
+}
+
 impl Indexer {
     /// Opens both views, brings them up to date from the log (rebuilds what is missing or damaged) and follows
     /// the log from here on. Call it before the first fragment is appended. Blocks on the disk.
@@ -75,6 +84,11 @@ impl Indexer {
         let Opened { owner, .. } = open::open(log, catalog, options, progress)?;
         owner.search.close()?;
         Ok(owner.rebuilt)
+    }
+
+    /// How far the views are behind the log.
+    pub fn metrics(&self) -> IndexMetrics {
+        IndexMetrics { waiting: self.overlay.len(), lanes_behind: self.intake.lanes_behind() }
     }
 
     /// The stream's newest fragment that is within its retention.

@@ -105,6 +105,11 @@ impl Intake {
         Ok(())
     }
 
+    /// How many lanes are so far ahead that they are read from the log again.
+    pub(crate) fn lanes_behind(&self) -> usize {
+        self.state().lanes.values().filter(|lane| lane.behind).count()
+    }
+
     /// Tells the index's thread to finish.
     pub(crate) fn stop(&self) {
         self.state().stop = true;

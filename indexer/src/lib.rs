@@ -33,5 +33,5 @@ mod view;
 mod tests;
 
 pub use error::IndexError;
-pub use indexer::{Indexer, IndexerOptions};
+pub use indexer::{IndexMetrics, Indexer, IndexerOptions};
 pub use query::{Bucket, ClockKind, FragmentEntry, Hit, Rebuilt, SearchQuery, Swept, Window};

@@ -71,6 +71,11 @@ impl Overlay {
         fresh.into_iter().flatten().map(|(_, fresh)| Arc::clone(fresh)).collect()
     }
 
+    /// How many fragments are here.
+    pub(crate) fn len(&self) -> usize {
+        self.read().values().map(|recent| recent.fresh.len()).sum()
+    }
+
     /// Every fragment here, in no order.
     pub(crate) fn all(&self) -> Vec<Arc<Fresh>> {
         self.read().values().flat_map(|recent| recent.fresh.values().cloned()).collect()
