@@ -1,16 +1,17 @@
 //! Keys: the master key wraps a table key, which seals the table of stream data keys. A frame's key
-//! is derived from its stream's data key and its writer's id.
+//! is derived from its stream's data key of one epoch and its writer's id.
 
 mod blob;
 mod master;
 mod seal;
+mod store;
 mod table;
 
 pub use master::MasterKey;
 pub(crate) use seal::{OpenError, Seal, Sealed};
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use base::{Entropy, StreamId};
@@ -18,21 +19,21 @@ use ring::aead::LessSafeKey;
 use ring::hkdf;
 
 use crate::format::{FormatError, FrameHeader, WriterId};
-use crate::io::{Io, read_small, replace};
+use crate::io::{Io, read_small};
 use crate::{Damage, INSTALLATION, LogError};
-use table::{Table, TableError};
+use store::{Store, copies};
+use table::{DataKeys, Table};
 
 /// The epoch of a stream's first data key.
 const FIRST_EPOCH: u32 = 1;
 
 /// The keys of one installation, in memory and in the key table.
 pub struct Keyring {
-    store: Store,
     entropy: Arc<dyn Entropy>,
     writer: WriterId,
     /// What is on disk; held while the table is replaced.
-    table: Mutex<Table>,
-    streams: RwLock<BTreeMap<StreamId, StreamKey>>,
+    store: Mutex<Store>,
+    streams: RwLock<BTreeMap<StreamId, Epochs>>,
     installation: Secret,
 }
 
@@ -40,12 +41,8 @@ pub struct Keyring {
 #[derive(Clone, PartialEq, Eq)]
 struct Secret([u8; 32]);
 
-/// The two copies of the key table, and what wraps them.
-struct Store {
-    io: Arc<dyn Io>,
-    master: MasterKey,
-    copies: [PathBuf; 2],
-}
+/// A stream's keys, by epoch; never empty. The newest one seals, each opens what it has sealed.
+type Epochs = BTreeMap<u32, StreamKey>;
 
 /// A stream's data key, and the frame key that this writer has derived from it.
 #[derive(Clone)]
@@ -65,21 +62,18 @@ impl Keyring {
         writer: WriterId,
         fresh: bool,
     ) -> Result<Self, LogError> {
-        let store = Store::new(io, dir, master);
-        let table = match store.load()? {
-            Some((table, bytes)) => {
+        let store = match Store::load(Arc::clone(&io), dir, master.clone())? {
+            Some((store, bytes)) => {
                 store.repair(&bytes)?;
-                table
+                store
             }
             None if fresh => {
-                let mut table = Table::default();
-                table.keys.insert(INSTALLATION, Secret(entropy.bytes()));
-                store.replace(&mut table, &*entropy)?;
-                table
+                let keys = DataKeys::from([((INSTALLATION, FIRST_EPOCH), Secret(entropy.bytes()))]);
+                Store::create(io, dir, master, &*entropy, keys)?
             }
-            None => return Err(LogError::NoKeyTable(store.copies[0].clone())),
+            None => return Err(no_table(dir)),
         };
-        Self::new(store, table, entropy, writer)
+        Self::new(store, entropy, writer)
     }
 
     /// Loads the key table without touching it, beside a running server.
@@ -89,16 +83,15 @@ impl Keyring {
         master: MasterKey,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, LogError> {
-        let store = Store::new(io, dir, master);
-        let (table, _) = store.load()?.ok_or_else(|| LogError::NoKeyTable(store.copies[0].clone()))?;
+        let (store, _) = Store::load(io, dir, master)?.ok_or_else(|| no_table(dir))?;
         let writer = WriterId(entropy.bytes());
-        Self::new(store, table, entropy, writer)
+        Self::new(store, entropy, writer)
     }
 
     /// The copies of the key table that fail their checksum.
     pub(crate) fn damages(io: &dyn Io, dir: &Path) -> Result<Vec<Damage>, LogError> {
         let mut damages = Vec::new();
-        for path in ["table.0", "table.1"].map(|name| dir.join(name)) {
+        for path in copies(dir) {
             let Some(bytes) = read_small(io, &path)? else { continue };
             if let Err(FormatError(what)) = Table::check(&bytes) {
                 damages.push(Damage::plain(path, 0..bytes.len() as u64, what));
@@ -107,46 +100,54 @@ impl Keyring {
         Ok(damages)
     }
 
-    fn new(
-        store: Store,
-        table: Table,
-        entropy: Arc<dyn Entropy>,
-        writer: WriterId,
-    ) -> Result<Self, LogError> {
-        let key = |(&stream, data): (&StreamId, &Secret)| (stream, StreamKey::new(data.clone(), writer));
-        let streams = RwLock::new(table.keys.iter().map(key).collect());
-        let installation = table.keys.get(&INSTALLATION).cloned().ok_or(LogError::NoKey(INSTALLATION))?;
-        Ok(Self { store, entropy, writer, table: table.into(), streams, installation })
+    fn new(store: Store, entropy: Arc<dyn Entropy>, writer: WriterId) -> Result<Self, LogError> {
+        let installation = store.keys().get(&(INSTALLATION, FIRST_EPOCH));
+        let installation = installation.cloned().ok_or(LogError::NoKey(INSTALLATION))?;
+        let mut streams: BTreeMap<StreamId, Epochs> = BTreeMap::new();
+        for (&(stream, epoch), data) in store.keys() {
+            let key = StreamKey::new(data.clone(), writer);
+            streams.entry(stream).or_default().insert(epoch, key);
+        }
+        Ok(Self { entropy, writer, store: store.into(), streams: streams.into(), installation })
     }
 
     /// Makes the stream's data key and makes it durable. A stream that has a key keeps it. Blocks on
     /// the disk.
     pub fn create_stream_key(&self, stream: StreamId) -> Result<(), LogError> {
-        let mut table = self.table.lock().expect(NOT_POISONED);
-        if table.keys.contains_key(&stream) {
+        let mut store = self.store.lock().expect(NOT_POISONED);
+        if self.has_stream_key(stream) {
             return Ok(());
         }
-        let data = Secret(self.entropy.bytes());
-        let mut next = table.clone();
-        next.keys.insert(stream, data.clone());
-        self.store.replace(&mut next, &*self.entropy)?;
-        *table = next;
-        let key = StreamKey::new(data, self.writer);
-        self.streams.write().expect(NOT_POISONED).insert(stream, key);
-        Ok(())
+        self.add(&mut store, stream, FIRST_EPOCH)
     }
 
-    /// Destroys the stream's data key: what it sealed can never be opened again. A stream without a
-    /// key stays without; the installation's own key cannot be destroyed. Blocks on the disk.
+    /// Gives the stream a new data key for what is sealed from now on, makes it durable and returns
+    /// its epoch. What older ones have sealed still opens. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`LogError::NoKey`]: the stream has no key.
+    pub fn rotate_stream_key(&self, stream: StreamId) -> Result<u32, LogError> {
+        let mut store = self.store.lock().expect(NOT_POISONED);
+        let epoch = self.newest_epoch(stream).ok_or(LogError::NoKey(stream))?;
+        let next = epoch.checked_add(1).expect("nobody waits for four billion rotations");
+        self.add(&mut store, stream, next)?;
+        Ok(next)
+    }
+
+    /// Writes the key table anew under a new table key, as every change of it does. Blocks on the disk.
+    pub fn rotate_table_key(&self) -> Result<(), LogError> {
+        self.store.lock().expect(NOT_POISONED).replace(&*self.entropy, |_| {})
+    }
+
+    /// Destroys the stream's data keys of all epochs: what they sealed can never be opened again. A
+    /// stream without a key stays without; the installation's own key cannot be destroyed. Blocks on
+    /// the disk.
     pub fn destroy_stream_key(&self, stream: StreamId) -> Result<(), LogError> {
-        let mut table = self.table.lock().expect(NOT_POISONED);
-        if stream == INSTALLATION || !table.keys.contains_key(&stream) {
+        let mut store = self.store.lock().expect(NOT_POISONED);
+        if stream == INSTALLATION || !self.has_stream_key(stream) {
             return Ok(());
         }
-        let mut next = table.clone();
-        next.keys.remove(&stream);
-        self.store.replace(&mut next, &*self.entropy)?;
-        *table = next;
+        store.replace(&*self.entropy, |keys| keys.retain(|&(owner, _), _| owner != stream))?;
         self.streams.write().expect(NOT_POISONED).remove(&stream);
         Ok(())
     }
@@ -161,17 +162,34 @@ impl Keyring {
         self.installation.derive(b"millrace derive 0", label).0
     }
 
-    /// The key that this writer seals the stream's frames with, and its epoch.
+    fn newest_epoch(&self, stream: StreamId) -> Option<u32> {
+        let streams = self.streams.read().expect(NOT_POISONED);
+        streams.get(&stream)?.last_key_value().map(|(&epoch, _)| epoch)
+    }
+
+    /// Makes a data key: durable first, so that nothing is sealed with a key that a crash would take.
+    fn add(&self, store: &mut Store, stream: StreamId, epoch: u32) -> Result<(), LogError> {
+        let data = Secret(self.entropy.bytes());
+        store.replace(&*self.entropy, |keys| {
+            keys.insert((stream, epoch), data.clone());
+        })?;
+        let key = StreamKey::new(data, self.writer);
+        self.streams.write().expect(NOT_POISONED).entry(stream).or_default().insert(epoch, key);
+        Ok(())
+    }
+
+    /// The newest key that this writer seals the stream's frames with, and its epoch.
     fn sealing_key(&self, stream: StreamId) -> Result<(u32, Arc<LessSafeKey>), LogError> {
         let streams = self.streams.read().expect(NOT_POISONED);
-        let key = streams.get(&stream).ok_or(LogError::NoKey(stream))?;
-        Ok((FIRST_EPOCH, Arc::clone(&key.frame)))
+        let newest = streams.get(&stream).and_then(|epochs| epochs.last_key_value());
+        let (&epoch, key) = newest.ok_or(LogError::NoKey(stream))?;
+        Ok((epoch, Arc::clone(&key.frame)))
     }
 
     /// The key that the frame was sealed with, unless it was destroyed.
     fn opening_key(&self, header: &FrameHeader) -> Option<Arc<LessSafeKey>> {
         let streams = self.streams.read().expect(NOT_POISONED);
-        let key = streams.get(&header.stream).filter(|_| header.key_epoch == FIRST_EPOCH)?;
+        let key = streams.get(&header.stream)?.get(&header.key_epoch)?;
         if header.writer == self.writer {
             return Some(Arc::clone(&key.frame));
         }
@@ -180,6 +198,11 @@ impl Keyring {
 }
 
 const NOT_POISONED: &str = "nothing panics while it holds the keys";
+
+fn no_table(dir: &Path) -> LogError {
+    let [first, _] = copies(dir);
+    LogError::NoKeyTable(first)
+}
 
 impl StreamKey {
     fn new(data: Secret, writer: WriterId) -> Self {
@@ -197,53 +220,6 @@ impl Secret {
             .and_then(|okm| okm.fill(&mut derived))
             .expect("32 bytes are one block of SHA-256");
         Self(derived)
-    }
-}
-
-impl Store {
-    fn new(io: Arc<dyn Io>, dir: &Path, master: MasterKey) -> Self {
-        Self { io, master, copies: ["table.0", "table.1"].map(|name| dir.join(name)) }
-    }
-
-    /// The newest readable copy and its bytes.
-    fn load(&self) -> Result<Option<(Table, Vec<u8>)>, LogError> {
-        let mut tables = Vec::new();
-        let mut damaged = None;
-        for path in &self.copies {
-            let Some(bytes) = read_small(&*self.io, path)? else { continue };
-            match Table::open(&bytes, &self.master) {
-                Ok(table) => tables.push((table, bytes)),
-                Err(TableError::Format(error)) => damaged = Some(LogError::corrupt(path, 0)(error)),
-                Err(TableError::WrongMaster) => {
-                    let table = path.display();
-                    let what = format!("this is not the master key that {table} was wrapped with");
-                    return Err(LogError::MasterKey(what));
-                }
-            }
-        }
-        match tables.into_iter().max_by_key(|(table, _)| table.generation) {
-            Some(newest) => Ok(Some(newest)),
-            None => damaged.map_or(Ok(None), Err),
-        }
-    }
-
-    /// Makes both copies `bytes`.
-    fn repair(&self, bytes: &[u8]) -> Result<(), LogError> {
-        for path in &self.copies {
-            if read_small(&*self.io, path)?.as_deref() != Some(bytes) {
-                tracing::warn!(file = %path.display(), "a copy of the key table was old or damaged: replaced");
-                replace(&*self.io, path, bytes)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Replaces both copies by `table` under a new table key, which makes older copies useless
-    /// without the master key.
-    fn replace(&self, table: &mut Table, entropy: &dyn Entropy) -> Result<(), LogError> {
-        table.generation += 1;
-        let bytes = table.seal(&self.master, entropy);
-        self.copies.iter().try_for_each(|path| replace(&*self.io, path, &bytes))
     }
 }
 

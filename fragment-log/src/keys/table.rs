@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base::{Entropy, StreamId};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
-use super::{FIRST_EPOCH, MasterKey, Secret};
+use super::{MasterKey, Secret};
 use crate::format::{FORMAT, Fields, FormatError, TAG_BYTES};
 
 const MAGIC: [u8; 4] = [b'M', b'R', b'K', FORMAT];
@@ -15,12 +15,15 @@ const WRAPPED: usize = 32 + TAG_BYTES;
 const HEAD: usize = 16 + NONCE_LEN + WRAPPED;
 const ROW: usize = 44;
 
-/// All data keys.
+/// Data keys by stream and epoch.
+pub(super) type DataKeys = BTreeMap<(StreamId, u32), Secret>;
+
+/// What the key table holds.
 #[derive(Clone, Default)]
 pub(super) struct Table {
     /// Grows with every replacement, so that the newer of two copies is known.
     pub(super) generation: u64,
-    pub(super) keys: BTreeMap<StreamId, Secret>,
+    pub(super) keys: DataKeys,
 }
 
 /// Why a stored table does not open.
@@ -47,9 +50,9 @@ impl Table {
         let mut wrapped = table_key.to_vec();
         seal(master.bytes(), nonce, aad, &mut wrapped);
         let mut rows = Vec::with_capacity(self.keys.len() * ROW + TAG_BYTES);
-        for (stream, secret) in &self.keys {
+        for ((stream, epoch), secret) in &self.keys {
             rows.extend_from_slice(&stream.0.to_le_bytes());
-            rows.extend_from_slice(&FIRST_EPOCH.to_le_bytes());
+            rows.extend_from_slice(&epoch.to_le_bytes());
             rows.extend_from_slice(&secret.0);
         }
         // The table key seals these rows and nothing else ever: its nonce can be fixed.
@@ -91,13 +94,9 @@ impl Table {
     }
 }
 
-fn read_row(row: &[u8]) -> Result<(StreamId, Secret), FormatError> {
+fn read_row(row: &[u8]) -> Result<((StreamId, u32), Secret), FormatError> {
     let mut fields = Fields::new(row);
-    let (stream, epoch) = (StreamId(fields.u64()?), fields.u32()?);
-    if epoch != FIRST_EPOCH {
-        return Err(FormatError("the key table has an unknown key epoch"));
-    }
-    Ok((stream, Secret(fields.array()?)))
+    Ok(((StreamId(fields.u64()?), fields.u32()?), Secret(fields.array()?)))
 }
 
 fn associated(generation: u64) -> [u8; 12] {

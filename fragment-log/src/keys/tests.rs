@@ -111,6 +111,96 @@ fn nonces_differ_and_equal_payloads_look_different() {
     assert_ne!(first.bytes[FRAME_HEADER_BYTES..], second.bytes[FRAME_HEADER_BYTES..]);
 }
 
+#[test]
+fn a_new_epoch_seals_and_the_old_ones_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = Arc::new(keyring(dir.path(), 1, 1).unwrap());
+    assert!(matches!(keys.rotate_stream_key(CAMERA), Err(LogError::NoKey(CAMERA))));
+    keys.create_stream_key(CAMERA).unwrap();
+    let seal = Seal::new(Arc::clone(&keys));
+    let old = seal.seal(entry(CAMERA, b"old")).unwrap();
+    assert_eq!(keys.rotate_stream_key(CAMERA).unwrap(), 2);
+    keys.create_stream_key(CAMERA).unwrap();
+    let new = seal.seal(entry(CAMERA, b"new")).unwrap();
+    assert_eq!((old.header.key_epoch, new.header.key_epoch), (1, 2));
+    let mut frame = new.bytes.clone();
+    keys.open_frame(&new.header, &mut frame).unwrap();
+    let mut forged = new.bytes.clone();
+    let other = FrameHeader { key_epoch: 1, ..new.header };
+    assert!(matches!(keys.open_frame(&other, &mut forged), Err(OpenError::Broken)));
+    // What is derived from the installation's key outlives its rotation.
+    let (secret, blob) = (keys.derive(b"tags"), keys.seal_blob(b"row 1", b"porch"));
+    assert_eq!(keys.rotate_stream_key(INSTALLATION).unwrap(), 2);
+    let later = keyring(dir.path(), 1, 2).unwrap();
+    assert_eq!(later.derive(b"tags"), secret);
+    assert_eq!(later.open_blob(b"row 1", &blob).as_deref(), Some(&b"porch"[..]));
+}
+
+/// What may happen to a keyring.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Seal(StreamId),
+    RotateStream(StreamId),
+    RotateTable,
+    Destroy(StreamId),
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let stream = || (1..4u64).prop_map(StreamId);
+    let step = prop_oneof![
+        6 => stream().prop_map(Step::Seal),
+        3 => stream().prop_map(Step::RotateStream),
+        1 => Just(Step::RotateTable),
+        1 => stream().prop_map(Step::Destroy),
+        2 => Just(Step::Restart),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn what_was_sealed_opens_across_rotations_and_restarts_until_its_stream_goes(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keys = Arc::new(keyring(dir.path(), 1, 0).unwrap());
+        (1..4).for_each(|stream| keys.create_stream_key(StreamId(stream)).unwrap());
+        let (mut seal, mut starts) = (Seal::new(Arc::clone(&keys)), 0);
+        let (mut frames, mut gone) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Seal(stream) => match seal.seal(entry(stream, b"footage")) {
+                    Ok(sealed) => frames.push(sealed),
+                    Err(LogError::NoKey(of)) => prop_assert!(of == stream && gone.contains(&stream)),
+                    Err(error) => panic!("{error}"),
+                },
+                Step::RotateStream(stream) => {
+                    prop_assert_eq!(keys.rotate_stream_key(stream).is_err(), gone.contains(&stream));
+                }
+                Step::RotateTable => keys.rotate_table_key().unwrap(),
+                Step::Destroy(stream) => {
+                    keys.destroy_stream_key(stream).unwrap();
+                    gone.push(stream);
+                }
+                Step::Restart => {
+                    starts += 1;
+                    keys = Arc::new(keyring(dir.path(), 1, starts).unwrap());
+                    seal = Seal::new(Arc::clone(&keys));
+                }
+            }
+            for sealed in &frames {
+                let mut frame = sealed.bytes.clone();
+                match keys.open_frame(&sealed.header, &mut frame) {
+                    Ok(()) => prop_assert_eq!(&frame[..7], b"footage"),
+                    Err(OpenError::NoKey) => prop_assert!(gone.contains(&sealed.header.stream)),
+                    Err(OpenError::Broken) => panic!("{:?}", sealed.header),
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
