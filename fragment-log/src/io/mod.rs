@@ -3,7 +3,7 @@
 mod disk;
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::LogError;
 
@@ -51,11 +51,18 @@ pub trait File: Send + Sync {
     fn sync(&self) -> Result<()>;
 }
 
+/// The largest file that is read whole: a key table of six million keys.
+const MAX_SMALL: u64 = 256 * 1024 * 1024;
+
 /// Reads a whole small file; `None` where there is none.
 pub(crate) fn read_small(io: &dyn Io, path: &Path) -> std::result::Result<Option<Vec<u8>>, LogError> {
     let read = || {
         let file = io.open_read(path)?;
-        let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
+        let size = file.size()?;
+        if size > MAX_SMALL {
+            return Err(Error::other(format!("it has {size} bytes: it is something else")));
+        }
+        let mut bytes = vec![0; usize::try_from(size).expect("it is at most 256 MiB")];
         let len = file.read_at(&mut bytes, 0)?;
         bytes.truncate(len);
         Ok(bytes)
@@ -69,14 +76,37 @@ pub(crate) fn read_small(io: &dyn Io, path: &Path) -> std::result::Result<Option
 
 /// Gives `path` the contents `bytes`, durably: after a crash it has the old contents or the new.
 pub(crate) fn replace(io: &dyn Io, path: &Path, bytes: &[u8]) -> std::result::Result<(), LogError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let partial = path.with_added_extension("tmp");
+    stage(io, path, bytes)?;
+    publish(io, path)
+}
+
+/// The first half of [`replace`]: the new contents are durable beside `path`, which stays as it is.
+pub(crate) fn stage(io: &dyn Io, path: &Path, bytes: &[u8]) -> std::result::Result<(), LogError> {
     let write = || {
-        let file = io.create(&partial)?;
+        let file = io.create(&staged(path))?;
         file.write_at(&[IoSlice::new(bytes)], 0)?;
-        file.sync()?;
-        io.rename(&partial, path)?;
-        io.sync_dir(dir)
+        file.sync()
     };
     write().map_err(LogError::io("write", path))
+}
+
+/// The second half of [`replace`]. Where it fails, `path` may have the old contents or the new.
+pub(crate) fn publish(io: &dyn Io, path: &Path) -> std::result::Result<(), LogError> {
+    let rename = || {
+        io.rename(&staged(path), path)?;
+        io.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    };
+    rename().map_err(LogError::io("replace", path))
+}
+
+/// Takes back what [`stage`] has written.
+pub(crate) fn unstage(io: &dyn Io, path: &Path) {
+    let staged = staged(path);
+    if let Err(error) = io.unlink(&staged) {
+        tracing::warn!(file = %staged.display(), %error, "not removed");
+    }
+}
+
+fn staged(path: &Path) -> PathBuf {
+    path.with_added_extension("tmp")
 }

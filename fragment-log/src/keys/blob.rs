@@ -1,6 +1,6 @@
 //! Small sealed values for the rows of views, so that no secret or tag value is in the clear on disk.
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 
 use super::Keyring;
 
@@ -34,8 +34,7 @@ impl Keyring {
 
     fn blob_key(&self, salt: &[u8; SALT]) -> (LessSafeKey, Nonce) {
         let key = self.installation.derive(b"millrace blob 0", &salt[..NONCE_LEN]);
-        let key = UnboundKey::new(&AES_256_GCM, &key.0).expect("AES-256 takes 32 bytes");
         let nonce = Nonce::try_assume_unique_for_key(&salt[NONCE_LEN..]).expect("half the salt is a nonce");
-        (LessSafeKey::new(key), nonce)
+        (key.aead(), nonce)
     }
 }

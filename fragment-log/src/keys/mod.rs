@@ -2,12 +2,14 @@
 //! is derived from its stream's data key of one epoch and its writer's id.
 
 mod blob;
+mod command;
 mod master;
 mod seal;
 mod store;
 mod table;
+mod wrap;
 
-pub use master::MasterKey;
+pub use master::{MasterKey, MasterKeyPlace};
 pub(crate) use seal::{OpenError, Seal, Sealed};
 
 use std::collections::BTreeMap;
@@ -15,14 +17,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use base::{Entropy, StreamId};
-use ring::aead::LessSafeKey;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf;
 
 use crate::format::{FormatError, FrameHeader, WriterId};
 use crate::io::{Io, read_small};
 use crate::{Damage, INSTALLATION, LogError};
 use store::{Store, copies};
-use table::{DataKeys, Table};
+use table::{DataKeys, SealedTable};
 
 /// The epoch of a stream's first data key.
 const FIRST_EPOCH: u32 = 1;
@@ -93,7 +95,7 @@ impl Keyring {
         let mut damages = Vec::new();
         for path in copies(dir) {
             let Some(bytes) = read_small(io, &path)? else { continue };
-            if let Err(FormatError(what)) = Table::check(&bytes) {
+            if let Err(FormatError(what)) = SealedTable::parse(&bytes) {
                 damages.push(Damage::plain(path, 0..bytes.len() as u64, what));
             }
         }
@@ -137,6 +139,24 @@ impl Keyring {
     /// Writes the key table anew under a new table key, as every change of it does. Blocks on the disk.
     pub fn rotate_table_key(&self) -> Result<(), LogError> {
         self.store.lock().expect(NOT_POISONED).replace(&*self.entropy, |_| {})
+    }
+
+    /// Wraps the key table with another master key, and with no other from then on; returns where that
+    /// one is kept. `next` goes into the file that holds the present one, if a file does. Without
+    /// `next` a new key is made for that file; a command wraps anew. What is sealed stays as it is.
+    ///
+    /// At every moment the folder opens with the old key or the new one, and where a file holds it,
+    /// with what the file then holds. Where it fails, keep both. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`LogError::MasterKey`]: there is no new key, the command fails, or the key's file may hold
+    /// either key, in which case the keys stay as they are until the next start.
+    pub fn rotate_master_key(&self, next: Option<MasterKey>) -> Result<MasterKeyPlace, LogError> {
+        let mut store = self.store.lock().expect(NOT_POISONED);
+        let next = store.master().successor(next, &*self.entropy)?;
+        let place = next.place();
+        store.rotate_master(next, &*self.entropy)?;
+        Ok(place)
     }
 
     /// Destroys the stream's data keys of all epochs: what they sealed can never be opened again. A
@@ -220,6 +240,23 @@ impl Secret {
             .and_then(|okm| okm.fill(&mut derived))
             .expect("32 bytes are one block of SHA-256");
         Self(derived)
+    }
+
+    /// AES-256-GCM with this secret as key: encrypts in place and appends the tag.
+    fn seal(&self, nonce: [u8; NONCE_LEN], context: &[u8], plain: &mut Vec<u8>) {
+        self.aead()
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), plain)
+            .expect("keys are far below the cipher's limit of 64 GiB");
+    }
+
+    /// Undoes [`Self::seal`]; `None` where anything was changed.
+    fn open<'a>(&self, nonce: [u8; NONCE_LEN], context: &[u8], sealed: &'a mut [u8]) -> Option<&'a [u8]> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.aead().open_in_place(nonce, Aad::from(context), sealed).ok().map(|plain| &*plain)
+    }
+
+    fn aead(&self) -> LessSafeKey {
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.0).expect("AES-256 takes 32 bytes"))
     }
 }
 

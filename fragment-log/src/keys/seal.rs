@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 
 use super::{Keyring, Secret};
 use crate::format::{FRAME_HEADER_BYTES, FrameHeader, FrameSlot, TAG_BYTES, WriterId};
@@ -30,8 +30,7 @@ pub(crate) struct Sealed {
 /// The key for one writer's frames of one stream: HKDF-SHA256 of the data key, salted with the
 /// writer's id. Counters of different writers thus never meet under one key.
 pub(super) fn frame_key(data: &Secret, writer: WriterId) -> LessSafeKey {
-    let key = data.derive(&writer.0, b"millrace frame 0");
-    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key.0).expect("AES-256 takes 32 bytes"))
+    data.derive(&writer.0, b"millrace frame 0").aead()
 }
 
 fn nonce(counter: u64) -> Nonce {

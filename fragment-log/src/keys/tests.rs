@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use base::{SystemEntropy, Timestamp};
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -5,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::Entry;
 use crate::format::{FRAME_HEADER_BYTES, FrameKind};
-use crate::io::DiskIo;
+use crate::io::{DiskIo, File};
 
 const CAMERA: StreamId = StreamId(7);
 
@@ -134,6 +136,121 @@ fn a_new_epoch_seals_and_the_old_ones_open() {
     let later = keyring(dir.path(), 1, 2).unwrap();
     assert_eq!(later.derive(b"tags"), secret);
     assert_eq!(later.open_blob(b"row 1", &blob).as_deref(), Some(&b"porch"[..]));
+}
+
+/// The machine's disk, but one folder's names cannot be made durable.
+struct Unsynced(PathBuf);
+
+impl Io for Unsynced {
+    fn create_dir_all(&self, path: &Path) -> std::io::Result<()> {
+        DiskIo.create_dir_all(path)
+    }
+    fn list(&self, dir: &Path) -> std::io::Result<Vec<String>> {
+        DiskIo.list(dir)
+    }
+    fn create(&self, path: &Path) -> std::io::Result<Box<dyn File>> {
+        DiskIo.create(path)
+    }
+    fn open(&self, path: &Path) -> std::io::Result<Box<dyn File>> {
+        DiskIo.open(path)
+    }
+    fn open_read(&self, path: &Path) -> std::io::Result<Box<dyn File>> {
+        DiskIo.open_read(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        DiskIo.rename(from, to)
+    }
+    fn unlink(&self, path: &Path) -> std::io::Result<()> {
+        DiskIo.unlink(path)
+    }
+    fn sync_dir(&self, dir: &Path) -> std::io::Result<()> {
+        if dir == self.0 { Err(std::io::Error::other("it has failed")) } else { DiskIo.sync_dir(dir) }
+    }
+    fn lock(&self, path: &Path) -> std::io::Result<Box<dyn Send + Sync>> {
+        DiskIo.lock(path)
+    }
+}
+
+#[test]
+fn while_the_key_file_may_hold_either_key_nothing_depends_on_which() {
+    let (dir, config) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = config.path().join("master.key");
+    let master = MasterKey::create(&file, &SystemEntropy).unwrap();
+    let old = std::fs::read_to_string(&file).unwrap();
+    let io = Arc::new(Unsynced(config.path().to_owned()));
+    let writer = WriterId([1; 16]);
+    let keys = Keyring::open(io, dir.path(), master, Arc::new(SystemEntropy), writer, true).unwrap();
+    let keys = Arc::new(keys);
+    keys.create_stream_key(CAMERA).unwrap();
+    keys.rotate_master_key(None).unwrap_err();
+    let refused = keys.destroy_stream_key(CAMERA).unwrap_err().to_string();
+    assert!(refused.contains("master.key may hold the old key or the new one"), "{refused}");
+    assert!(keys.rotate_master_key(None).is_err() && keys.rotate_stream_key(CAMERA).is_err());
+    Seal::new(Arc::clone(&keys)).seal(entry(CAMERA, b"recording goes on")).unwrap();
+    let new = std::fs::read_to_string(&file).unwrap();
+    assert_ne!(old, new);
+    for text in [old, new] {
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["table.0", "table.1"] {
+            std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+        }
+        let (io, master) = (Arc::new(DiskIo), MasterKey::from_base64(&text).unwrap());
+        let keys = Keyring::open(io, copy.path(), master, Arc::new(SystemEntropy), writer, false).unwrap();
+        assert!(keys.has_stream_key(CAMERA));
+        keys.destroy_stream_key(CAMERA).unwrap();
+    }
+}
+
+#[test]
+fn a_newer_copy_under_another_master_key_is_not_replaced() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    keyring(old.path(), 1, 1).unwrap();
+    keyring(new.path(), 2, 1).unwrap().create_stream_key(CAMERA).unwrap();
+    let mixed = old.path().join("table.1");
+    std::fs::copy(new.path().join("table.1"), &mixed).unwrap();
+    let before = std::fs::read(&mixed).unwrap();
+    let refused = keyring(old.path(), 1, 2).err().expect("keys would be lost").to_string();
+    assert!(refused.contains("master key") && refused.contains("table.1"), "{refused}");
+    assert_eq!(std::fs::read(&mixed).unwrap(), before);
+}
+
+#[test]
+fn a_command_wraps_what_it_can_unwrap() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |script: &str, fresh| {
+        let words = ["sh", "-c", script, "kms"].map(str::to_owned);
+        let master = MasterKey::from_command(&words).unwrap();
+        assert_eq!(master.place(), MasterKeyPlace::Command);
+        let (io, entropy) = (Arc::new(DiskIo), Arc::new(SystemEntropy));
+        Keyring::open(io, dir.path(), master, entropy, WriterId([1; 16]), fresh)
+    };
+    let kms = "if [ $1 = wrap ]; then base64; else base64 -d; fi";
+    for (broken, told) in [
+        ("cat >/dev/null", "nothing"),
+        ("echo sorry", "does not unwrap"),
+        ("[ $1 = wrap ] && cat", "ended with exit status: 1"),
+    ] {
+        let error = open(broken, true).err().expect("it must not be trusted").to_string();
+        assert!(error.starts_with("master key: ") && error.contains(told), "{error}");
+        assert!(!dir.path().join("table.0").exists());
+    }
+    let keys = open(kms, true).unwrap();
+    keys.create_stream_key(CAMERA).unwrap();
+    assert_eq!(keys.rotate_master_key(None).unwrap(), MasterKeyPlace::Command);
+    assert!(open(kms, false).unwrap().has_stream_key(CAMERA));
+    for (other, told) in [("exit 1", "table.0 does not open"), ("cat", "45 bytes"), ("head -c 5", "5 bytes")]
+    {
+        let error = open(other, false).err().expect("it does not unwrap").to_string();
+        assert!(error.starts_with("master key: ") && error.contains(told), "{error}");
+    }
+    // The kinds of master key tell each other apart, and change into each other.
+    let error = keyring(dir.path(), 1, 1).err().expect("a command wrapped it").to_string();
+    assert!(error.contains("a command wrapped it"), "{error}");
+    let next = MasterKey::from_base64(&master_text(1)).unwrap();
+    assert_eq!(keys.rotate_master_key(Some(next)).unwrap(), MasterKeyPlace::Caller);
+    assert!(keyring(dir.path(), 1, 1).unwrap().has_stream_key(CAMERA));
+    let error = open(kms, false).err().expect("a key wrapped it").to_string();
+    assert!(error.contains("a key of 32 bytes wrapped it"), "{error}");
 }
 
 /// What may happen to a keyring.
