@@ -71,6 +71,20 @@ pub enum LogError {
     /// The log holds data, but the table of the keys that sealed it is missing.
     #[error("{} is missing while the log holds data: restore it from a backup", .0.display())]
     NoKeyTable(PathBuf),
+    /// A backup of the key table is older than the table that is there.
+    #[error(
+        "the backup is of generation {backup}, and the key table of generation {stored}: {} would be lost, and \
+         all that they sealed; force it only where the newer table is lost anyway",
+        made_since(*.lost)
+    )]
+    OlderKeyTable {
+        /// The backup's generation.
+        backup: u64,
+        /// The present table's generation.
+        stored: u64,
+        /// Keys that only the present table has, where it opens.
+        lost: Option<usize>,
+    },
     /// The segment was removed, or never was.
     #[error("segment {} of lane {} is gone: its data has expired", .0.segment, .0.lane)]
     Gone(Location),
@@ -98,6 +112,10 @@ fn about(stream: Option<StreamId>, time: Option<Timestamp>) -> String {
     let stream = stream.map(|stream| format!(", stream {stream}")).unwrap_or_default();
     let time = time.map(|time| format!(", {time}")).unwrap_or_default();
     stream + &time
+}
+
+fn made_since(lost: Option<usize>) -> String {
+    lost.map_or_else(|| "the keys made since".to_owned(), |lost| format!("{lost} keys made since"))
 }
 
 impl LogError {

@@ -37,7 +37,7 @@ pub use entry::{
 
 pub use error::LogError;
 pub use format::{FrameHeader, FrameKind, Location, Lsn};
-pub use keys::{Keyring, MasterKey, MasterKeyPlace};
+pub use keys::{Keyring, MasterKey, MasterKeyPlace, RestoredKeys};
 pub use lane::{LaneId, LaneMetrics, RetentionClass};
 pub use log::{Log, LogMetrics, Options};
 pub use segment::SegmentInfo;

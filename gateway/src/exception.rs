@@ -210,6 +210,7 @@ impl From<LogError> for Exception {
             LogError::Gone(_) => Self::new(Code::ResourceNotFound, error.to_string()),
             LogError::MasterKey(_)
             | LogError::NoKeyTable(_)
+            | LogError::OlderKeyTable { .. }
             | LogError::Locked(_)
             | LogError::Format { .. }
             | LogError::Corrupt { .. }

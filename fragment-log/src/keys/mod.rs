@@ -1,6 +1,7 @@
 //! Keys: the master key wraps a table key, which seals the table of stream data keys. A frame's key
 //! is derived from its stream's data key of one epoch and its writer's id.
 
+mod backup;
 mod blob;
 mod command;
 mod master;
@@ -9,6 +10,7 @@ mod store;
 mod table;
 mod wrap;
 
+pub use backup::RestoredKeys;
 pub use master::{MasterKey, MasterKeyPlace};
 pub(crate) use seal::{OpenError, Seal, Sealed};
 
@@ -24,7 +26,7 @@ use crate::format::{FormatError, FrameHeader, WriterId};
 use crate::io::{Io, read_small};
 use crate::{Damage, INSTALLATION, LogError};
 use store::{Store, copies};
-use table::{DataKeys, SealedTable};
+use table::{DataKeys, SealedTable, Table};
 
 /// The epoch of a stream's first data key.
 const FIRST_EPOCH: u32 = 1;
@@ -71,7 +73,7 @@ impl Keyring {
             }
             None if fresh => {
                 let keys = DataKeys::from([((INSTALLATION, FIRST_EPOCH), Secret(entropy.bytes()))]);
-                Store::create(io, dir, master, &*entropy, keys)?
+                Store::create(io, dir, master, &*entropy, Table { generation: 0, keys })?
             }
             None => return Err(no_table(dir)),
         };

@@ -68,17 +68,16 @@ impl Store {
         }
     }
 
-    /// Makes the first table, with these keys.
+    /// Makes a table of the next generation, with these keys, whatever is there.
     pub(super) fn create(
         io: Arc<dyn Io>,
         dir: &Path,
         master: MasterKey,
         entropy: &dyn Entropy,
-        keys: DataKeys,
+        table: Table,
     ) -> Result<Self, LogError> {
-        let table = Table::default();
         let mut store = Self { io, copies: copies(dir), master, table, undecided: None };
-        store.replace(entropy, |table| *table = keys)?;
+        store.replace(entropy, |_| {})?;
         Ok(store)
     }
 

@@ -19,7 +19,7 @@ const ROW: usize = 44;
 pub(super) type DataKeys = BTreeMap<(StreamId, u32), Secret>;
 
 /// What the key table holds.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Table {
     /// Grows with every change, so that the newer of two copies is known.
     pub(super) generation: u64,

@@ -40,6 +40,7 @@ impl From<LogError> for ApiError {
             LogError::MasterKey(_)
             | LogError::Locked(_)
             | LogError::NoKeyTable(_)
+            | LogError::OlderKeyTable { .. }
             | LogError::Format { .. }
             | LogError::Corrupt { .. }
             | LogError::TooLarge { .. }
