@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, words};
 use error::CliError;
 use settings::Overrides;
 
@@ -69,7 +69,7 @@ SIGTERM and SIGINT end it: open fragments are stored, then it exits with 0.")]
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Make, list and revoke credentials: beside a running server or on a stopped data folder
+    /// Credentials and encryption keys: beside a running server or on a stopped data folder
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
@@ -109,6 +109,14 @@ struct Folder {
     /// The master key's file; MILLRACE_MASTER_KEY (base64 of 32 bytes) overrides it
     #[arg(long, value_name = "FILE", env = "MILLRACE_MASTER_KEY_FILE")]
     master_key_file: Option<PathBuf>,
+    /// The command that keeps the master key, words with spaces between
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        env = "MILLRACE_MASTER_KEY_COMMAND",
+        conflicts_with = "master_key_file"
+    )]
+    master_key_command: Option<String>,
 }
 
 impl Folder {
@@ -118,7 +126,13 @@ impl Folder {
             config.read(&file)?;
         }
         config.data = self.data.unwrap_or(config.data);
-        config.master_key_file = self.master_key_file.or(config.master_key_file);
+        if let Some(file) = self.master_key_file {
+            config.master_key_file = Some(file);
+            config.master_key_command.clear();
+        }
+        if let Some(command) = self.master_key_command {
+            config.master_key_command = words(&command);
+        }
         Ok(config)
     }
 

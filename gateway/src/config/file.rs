@@ -36,12 +36,12 @@ impl Config {
                 return Err(ConfigError::UnknownKey { path: path.into(), nearest: nearest(&key), key });
             };
             let place = || format!("{}: {key}", path.display());
-            let text = as_text(value);
-            (setting.field)(self).set(&text).map_err(|why| ConfigError::Value {
-                place: place(),
-                value: text,
-                why,
-            })?;
+            let field = (setting.field)(self);
+            let taken = match value {
+                toml::Value::Array(entries) => field.set_list(entries.iter().map(as_text).collect()),
+                _ => field.set(&as_text(value)),
+            };
+            taken.map_err(|why| ConfigError::Value { place: place(), value: as_text(value), why })?;
         }
         Ok(())
     }

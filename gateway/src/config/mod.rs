@@ -20,7 +20,7 @@ use ingest::TimestampSource;
 
 pub use error::ConfigError;
 pub use example::example;
-pub use values::{Account, BaseUrl, LogFormat, Region, Roles};
+pub use values::{Account, BaseUrl, LogFormat, Region, Roles, words};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Config {
     pub region: Region,
     /// Where the master key is; by default under `$XDG_CONFIG_HOME`.
     pub master_key_file: Option<PathBuf>,
+    /// A program and arguments that wrap and unwrap instead of a key of our own; empty for none.
+    pub master_key_command: Vec<String>,
     /// How long streams that a device's first push makes keep their footage.
     pub device_retention: Duration,
     /// Which clock names producer timestamps.
@@ -80,6 +82,7 @@ impl Default for Config {
             account: Account::default(),
             region: Region::default(),
             master_key_file: None,
+            master_key_command: Vec::new(),
             device_retention: Duration::from_hours(7 * 24),
             timestamps: TimestampSource::Auto,
             http: loopback(4567),
@@ -107,6 +110,11 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.tls_certificate.is_some() != self.tls_key.is_some() {
             return Err(ConfigError::Together("tls.certificate and tls.key need each other: set both"));
+        }
+        if self.master_key_file.is_some() && !self.master_key_command.is_empty() {
+            return Err(ConfigError::Together(
+                "master_key_file and master_key_command exclude each other: set one of them",
+            ));
         }
         if self.limits.fragment_target > self.limits.fragment_max {
             return Err(ConfigError::Together("limits.fragment_target must not exceed limits.fragment_max"));

@@ -56,6 +56,10 @@ pub const SETTINGS: &[Setting] = &[
         "The master key, made on the first start; keep a copy apart from the data folder. Default: \
          millrace/master.key in the configuration folder. MILLRACE_MASTER_KEY (base64 of 32 bytes) overrides it.",
         |c| &mut c.master_key_file),
+    setting("master_key_command", "master-key-command", "COMMAND",
+        "A program, with arguments, that keeps the master key instead, such as for a KMS: called with wrap or \
+         unwrap as last argument, it turns standard input into standard output. A list, or words with spaces between.",
+        |c| &mut c.master_key_command),
     setting("device_retention", "device-retention", "DURATION",
         "How long streams that a device's first push makes keep their footage.",
         |c| &mut c.device_retention),

@@ -36,6 +36,15 @@ fn keys_are_taken_from_tables_and_lists() {
 }
 
 #[test]
+fn a_command_is_a_list_or_words() {
+    let words = |text: &str| parse(text).unwrap().master_key_command;
+    assert_eq!(words("master_key_command = [\"kms\", \"--key\", \"a, b\"]"), ["kms", "--key", "a, b"]);
+    assert_eq!(words("master_key_command = \"kms --key  a\""), ["kms", "--key", "a"]);
+    let both = parse("master_key_command = \"kms\"\nmaster_key_file = \"key\"").unwrap();
+    assert!(both.check().unwrap_err().to_string().contains("exclude each other"));
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_the_nearest_name() {
     let refused = |text: &str| parse(text).unwrap_err().to_string();
     assert_eq!(

@@ -10,6 +10,10 @@ use ingest::TimestampSource;
 pub trait Value {
     /// Takes a value, or says what it has to be.
     fn set(&mut self, text: &str) -> Result<(), String>;
+    /// Takes a TOML list, of which [`Self::set`] is told with commas between.
+    fn set_list(&mut self, entries: Vec<String>) -> Result<(), String> {
+        self.set(&entries.join(","))
+    }
     /// The value as [`Self::set`] takes it; empty where there is none.
     fn show(&self) -> String;
     /// Whether TOML writes it without quotes.
@@ -76,6 +80,26 @@ impl Value for Vec<IpAddr> {
     }
     fn show(&self) -> String {
         self.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// A program and its arguments, as text with spaces between.
+pub fn words(command: &str) -> Vec<String> {
+    command.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A program and its arguments. As text its words stand between spaces; a list takes any words.
+impl Value for Vec<String> {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        *self = words(text);
+        Ok(())
+    }
+    fn set_list(&mut self, entries: Vec<String>) -> Result<(), String> {
+        *self = entries;
+        Ok(())
+    }
+    fn show(&self) -> String {
+        self.join(" ")
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod caller;
 mod clip;
+mod encryption;
 mod fragments;
 mod hls;
 mod info;
@@ -32,6 +33,7 @@ use axum::Router;
 use crate::app::App;
 use route::Route;
 
+pub use encryption::master_key_place;
 pub use keys::credentials;
 pub use sign_in::SignInLinks;
 
@@ -47,6 +49,7 @@ static ROUTES: &[&[&Route]] = &[
     session::ROUTES,
     sign_in::ROUTES,
     keys::ROUTES,
+    encryption::ROUTES,
     info::ROUTES,
     openapi::ROUTES,
 ];

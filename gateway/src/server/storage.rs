@@ -60,9 +60,13 @@ pub fn open_log(
     Ok(Arc::new(Log::open(options)?))
 }
 
-/// The master key of the installation, made on its first start.
+/// The master key of the installation: the variable's, else the command, else the file's, which is
+/// made on the first start.
 pub fn master_key(config: &Config, entropy: &Arc<dyn Entropy>) -> Result<MasterKey, ServerError> {
     let variable = std::env::var("MILLRACE_MASTER_KEY").ok();
+    if let (None, Some(command)) = (&variable, MasterKey::from_command(&config.master_key_command)) {
+        return Ok(command);
+    }
     let file = config.master_key_file.clone().or_else(MasterKey::default_path);
     let file = match (file, &variable) {
         (Some(file), _) => file,

@@ -1,16 +1,16 @@
 //! `millrace keys`: beside a running server through its API, else on the data folder itself.
 
-use std::fmt::Write as _;
+mod credentials;
+mod encryption;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use base::{Clock, Entropy, SystemClock, SystemEntropy};
-use catalog::{Allow, Catalog, Secret, StreamGlob};
-use clap::{Args, Subcommand};
-use fragment_log::LogError;
-use http::Method;
-use serde_json::{Value, json};
+use base::{Clock, Entropy, StreamName, SystemClock, SystemEntropy};
+use catalog::Catalog;
+use clap::Subcommand;
+use fragment_log::{Log, LogError};
 
 use super::client::Client;
 use super::error::CliError;
@@ -18,7 +18,7 @@ use super::{Folder, print};
 use crate::config::Config;
 use crate::server::{ADDRESSES, ServerError, open_catalog, open_log};
 
-/// What to do with credentials.
+/// What to do with credentials and keys.
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
     /// Make an access key, or with --stream a device credential; shown once
@@ -28,7 +28,7 @@ Examples:
   millrace keys create --stream front-door --allow publish,create     a camera
   millrace keys create --stream 'yard-*' --allow play --json          a viewer
   millrace keys create --access-key-id AKIDEXAMPLE --secret-file secret.txt")]
-    Create(Create),
+    Create(credentials::Create),
     /// List credentials, without their secrets
     List {
         #[command(flatten)]
@@ -45,27 +45,49 @@ Examples:
         /// An access key's id or a device's username
         id: String,
     },
-}
+    /// Change the master key: the key table is wrapped anew, footage stays as it is
+    #[command(after_help = "\
+Examples:
+  millrace keys rotate-master                             a new key in the master key's file
+  millrace keys rotate-master --new-key-file new.key      this key, in the master key's file if there is one
+  millrace keys rotate-master --new-master-key-command 'kms-wrap --key video'
 
-#[derive(Args)]
-pub(super) struct Create {
-    #[command(flatten)]
-    folder: Folder,
-    /// Make a device credential for the streams that match: * and ? are wildcards
-    #[arg(long, value_name = "GLOB", requires = "allow")]
-    stream: Option<String>,
-    /// What the device may: a list of publish, play, create (the first push makes the stream)
-    #[arg(long, value_name = "RIGHTS", requires = "stream")]
-    allow: Option<String>,
-    /// A chosen access key id
-    #[arg(long, value_name = "ID", requires = "secret_file", conflicts_with = "stream")]
-    access_key_id: Option<String>,
-    /// A file that holds the chosen secret
-    #[arg(long, value_name = "FILE", requires = "access_key_id")]
-    secret_file: Option<PathBuf>,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+Keep the old key until it has succeeded, and as long as you keep backups of the key table that need it.")]
+    RotateMaster(encryption::RotateMaster),
+    /// Give a stream a new key for what it records from now on; older footage stays readable
+    #[command(after_help = "Example:\n  millrace keys rotate-stream --stream front-door")]
+    RotateStream {
+        #[command(flatten)]
+        folder: Folder,
+        /// The stream's name
+        #[arg(long, value_name = "NAME", value_parser = StreamName::new)]
+        stream: StreamName,
+    },
+    /// Copy the key table to a file, which only the master key opens; also beside a running server
+    #[command(
+        after_help = "Example:\n  millrace keys backup --data /var/lib/millrace --out /backup/millrace.keys"
+    )]
+    Backup {
+        #[command(flatten)]
+        folder: Folder,
+        /// The file to write, in place of any older one
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Put a backup in the place of the key table of a stopped data folder
+    #[command(
+        after_help = "Example:\n  millrace keys restore --data /var/lib/millrace --from /backup/millrace.keys"
+    )]
+    Restore {
+        #[command(flatten)]
+        folder: Folder,
+        /// A file that `millrace keys backup` has written
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// Even where it is older than the key table that is there, whose newer keys are lost then
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// Does it where the catalog is.
@@ -74,36 +96,23 @@ pub(super) fn run(command: KeysCommand) -> Result<ExitCode, CliError> {
         KeysCommand::Create(create) => {
             let wanted = create.wanted()?;
             let made = Keys::open(create.folder.config()?)?.create(wanted)?;
-            print(&if create.json { format!("{made}\n") } else { lines(&made) })
+            print(&if create.json { format!("{made}\n") } else { credentials::lines(&made) })
         }
         KeysCommand::List { folder, json } => {
             let found = Keys::open(folder.existing()?)?.list()?;
-            print(&if json { format!("{found}\n") } else { table(&found) })
+            print(&if json { format!("{found}\n") } else { credentials::table(&found) })
         }
         KeysCommand::Revoke { folder, id } => {
             Keys::open(folder.existing()?)?.revoke(&id)?;
             print(&format!("{id} is revoked\n"))
         }
-    }
-}
-
-/// A credential to be made.
-enum Wanted {
-    AccessKey(Option<(String, Secret)>),
-    Device(StreamGlob, Allow),
-}
-
-impl Create {
-    fn wanted(&self) -> Result<Wanted, CliError> {
-        if let (Some(glob), Some(allow)) = (&self.stream, &self.allow) {
-            return Ok(Wanted::Device(glob.parse()?, allow.parse()?));
+        KeysCommand::RotateMaster(rotate) => rotate.run(),
+        KeysCommand::RotateStream { folder, stream } => {
+            let epoch = Keys::open(folder.existing()?)?.rotate_stream(&stream)?;
+            print(&format!("{stream} records under its key number {epoch} from now on\n"))
         }
-        let (Some(id), Some(path)) = (&self.access_key_id, &self.secret_file) else {
-            return Ok(Wanted::AccessKey(None));
-        };
-        let secret =
-            std::fs::read_to_string(path).map_err(|source| CliError::File { path: path.clone(), source })?;
-        Ok(Wanted::AccessKey(Some((id.clone(), Secret::new(secret.trim())))))
+        KeysCommand::Backup { folder, out } => encryption::back_up(folder, &out),
+        KeysCommand::Restore { folder, from, force } => encryption::restore(folder, &from, force),
     }
 }
 
@@ -112,7 +121,7 @@ enum Keys {
     /// In a server that runs.
     Running(Client),
     /// In the folder, which nobody else has open.
-    Stopped { log: Arc<fragment_log::Log>, catalog: Arc<Catalog>, runtime: tokio::runtime::Runtime },
+    Stopped { log: Arc<Log>, catalog: Arc<Catalog>, runtime: tokio::runtime::Runtime },
 }
 
 impl Keys {
@@ -133,55 +142,6 @@ impl Keys {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self::Stopped { log, catalog, runtime })
     }
-
-    fn create(&self, wanted: Wanted) -> Result<Value, CliError> {
-        match (self, wanted) {
-            (Self::Running(client), Wanted::AccessKey(chosen)) => {
-                let body = chosen.map_or_else(
-                    || json!({}),
-                    |(id, secret)| json!({ "access_key_id": id, "secret_access_key": secret.expose() }),
-                );
-                client.call(Method::POST, "/v1/keys", Some(&body))
-            }
-            (Self::Running(client), Wanted::Device(glob, allow)) => {
-                let allow: Vec<String> = allow.to_string().split(',').map(str::to_owned).collect();
-                client.call(
-                    Method::POST,
-                    "/v1/devices",
-                    Some(&json!({ "stream": glob.as_str(), "allow": allow })),
-                )
-            }
-            (Self::Stopped { catalog, runtime, .. }, Wanted::AccessKey(chosen)) => {
-                let key = runtime.block_on(catalog.create_access_key(chosen))?;
-                Ok(json!({ "access_key_id": key.id, "secret_access_key": key.secret.expose() }))
-            }
-            (Self::Stopped { catalog, runtime, .. }, Wanted::Device(glob, allow)) => {
-                let made = runtime.block_on(catalog.create_device(glob, allow))?;
-                Ok(json!({
-                    "username": made.username,
-                    "password": made.password.expose(),
-                    "token": made.token.expose(),
-                }))
-            }
-        }
-    }
-
-    fn list(&self) -> Result<Value, CliError> {
-        match self {
-            Self::Running(client) => client.call(Method::GET, "/v1/keys", None),
-            Self::Stopped { catalog, .. } => Ok(crate::native::credentials(catalog)),
-        }
-    }
-
-    fn revoke(&self, id: &str) -> Result<(), CliError> {
-        match self {
-            Self::Running(client) => client.call(Method::DELETE, &format!("/v1/keys/{id}"), None).map(drop),
-            Self::Stopped { catalog, runtime, .. } if catalog.device_by_username(id).is_some() => {
-                Ok(runtime.block_on(catalog.revoke_device(id))?)
-            }
-            Self::Stopped { catalog, runtime, .. } => Ok(runtime.block_on(catalog.revoke_access_key(id))?),
-        }
-    }
 }
 
 impl Drop for Keys {
@@ -191,30 +151,4 @@ impl Drop for Keys {
             log.close();
         }
     }
-}
-
-/// `name: value` of each member.
-fn lines(made: &Value) -> String {
-    made.as_object().into_iter().flatten().fold(String::new(), |mut text, (name, value)| {
-        let _ = writeln!(text, "{name}: {}", value.as_str().unwrap_or_default());
-        text
-    })
-}
-
-/// One line for each credential that stands or stood.
-fn table(found: &Value) -> String {
-    let entries = |name: &str| found[name].as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let state = |entry: &Value| if entry["revoked"].is_null() { "" } else { "  revoked" };
-    let mut out = String::new();
-    for key in entries("access_keys") {
-        let root = if key["root"] == true { "  root" } else { "" };
-        let _ = writeln!(out, "{}  access key{root}{}", text(&key["access_key_id"]), state(&key));
-    }
-    for device in entries("devices") {
-        let allow: Vec<String> = device["allow"].as_array().into_iter().flatten().map(text).collect();
-        let (name, glob) = (text(&device["username"]), text(&device["stream"]));
-        let _ = writeln!(out, "{name}  device  {glob}  {}{}", allow.join(","), state(&device));
-    }
-    out
 }

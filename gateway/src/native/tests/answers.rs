@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::world::World;
 
+const NEW_MASTER: &str = r#"{"key": "bmV4dC1uZXh0LW5leHQtbmV4dC1uZXh0LW5leHQtbmU="}"#;
+
 /// Fails unless `value` has the members, and the forms, that `schema` tells of.
 fn conforms(value: &Value, schema: &Value, at: &str) {
     let kind = schema["type"].as_str().unwrap_or_else(|| panic!("{at}: no type in {schema}"));
@@ -48,6 +50,8 @@ async fn answers_are_as_the_document_says() {
         (Method::GET, "/v1/session", "", ""),
         (Method::GET, "/v1/keys", "", ""),
         (Method::POST, "/v1/keys", "", ""),
+        (Method::POST, "/v1/master-key", "", NEW_MASTER),
+        (Method::POST, "/v1/streams/door/key", "/v1/streams/{name}/key", ""),
         (Method::POST, "/v1/devices", "", r#"{"stream": "*", "allow": ["publish", "create"]}"#),
         (Method::GET, "/v1/info", "", ""),
         (Method::POST, "/v1/streams/door/urls", "/v1/streams/{name}/urls", r#"{"format": "hls"}"#),
@@ -60,7 +64,7 @@ async fn answers_are_as_the_document_says() {
         conforms(&answer.json(), told, path);
         checked += 1;
     }
-    assert_eq!(checked, 13);
+    assert_eq!(checked, 15);
 }
 
 #[tokio::test]

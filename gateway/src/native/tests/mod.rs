@@ -1,6 +1,7 @@
 //! The native API as its clients see it.
 
 mod answers;
+mod encryption;
 mod sign_in;
 mod watching;
 mod world;
