@@ -95,6 +95,18 @@ def test_a_lost_key_table_comes_back_from_its_backup(server, tmp_path):
     server.start()
     assert played(server, "porch")
 
+    # By force, and with the key of a stream that was deleted since: the start destroys it again.
+    server.keys("backup", "--out", str(backup))
+    assert server.request("DELETE", "/v1/streams/door").status == 204
+    server.stop()
+    restored = server.keys("restore", "--from", str(backup), "--force").stdout
+    assert "restored: 3 keys" in restored
+    server.start()
+    server.keys("backup", "--out", str(backup))
+    assert played(server, "porch")
+    server.stop()
+    assert "restored: 2 keys" in server.keys("restore", "--from", str(backup)).stdout
+
 
 def test_a_command_keeps_the_master_key(server, tmp_path):
     record(server, "door")
