@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use base::{Entropy, StreamId};
 use fragment_log::io::Io;
 use fragment_log::{
-    FrameKind, LaneId, Location, Log, LogError, MasterKey, MasterKeyPlace, Options, RetentionClass,
+    FrameKind, Keyring, LaneId, Location, Log, LogError, MasterKey, MasterKeyPlace, Options, RetentionClass,
 };
 use support::sim::SimIo;
 use support::{MASTER, entry, master, options, options_on, wait};
@@ -138,6 +138,33 @@ fn a_change_that_a_full_disk_refuses_leaves_the_old_key() {
             assert!(!disk.snapshot().contains_key(Path::new("/config/master.key.tmp")));
         }
         assert!(refused > 2, "the disk was never full enough: {refused}");
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_restore_leaves_the_one_table_or_the_other() {
+    let backup = Path::new("/backup/keys");
+    for step in 0.. {
+        let (disk, log, at) = written(false);
+        Keyring::back_up(&disk, Path::new("/data"), backup).unwrap();
+        log.keys().create_stream_key(OTHER).unwrap();
+        drop(log);
+        disk.crash_at(disk.steps() + step);
+        let options = options_on(Path::new("/data"), Arc::new(disk.clone()));
+        let restored = Keyring::restore(&options, backup, true);
+        let crashed = disk.crashed();
+        assert_eq!(restored.is_err(), crashed);
+        for seed in 0..10 {
+            let disk = disk.reboot(step * 100 + seed);
+            if !crashed {
+                assert!(!opened(&disk, master()).unwrap().keys().has_stream_key(OTHER));
+            }
+            check(&disk, MASTER, &at);
+        }
+        if !crashed {
+            assert!(step > 6, "a restore has {step} steps");
+            return;
+        }
     }
 }
 
