@@ -13,11 +13,20 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))
 
 def run(folder: Path):
     server = Server(folder / "millrace", "--demo").start()
-    server.wait_for_fragments("demo", 6, timeout=60)
+    try:
+        server.wait_for_fragments("demo", 6, timeout=60)
+        first, behind = measure(server)
+    finally:
+        server.stop()
+    show("live view: click to first picture, ms", spread(first, 0), "bar 500 with low-latency parts")
+    show("live view: age of the picture shown, ms", spread(behind, 0), "two fragments, until parts come")
+
+
+def measure(server: Server) -> tuple[list[float], list[float]]:
+    """How long each first picture took, and how old the picture is some seconds later; milliseconds."""
     first, behind = [], []
     with chromium.browser() as browser:
-        context = browser.new_context()
-        page = context.new_page()
+        page = browser.new_context().new_page()
         key = server.credentials()
         page.goto(server.url() + "/")
         page.get_by_label("Access key ID").fill(key.access_key)
@@ -29,11 +38,9 @@ def run(folder: Path):
             page.get_by_role("link", name="demo").wait_for()
             began = time.monotonic()
             page.get_by_role("link", name="demo").click()
-            bar = chromium.shown(page)
+            chromium.shown(page)
             first.append((time.monotonic() - began) * 1000)
             time.sleep(3)
             bar = chromium.shown(page)
             behind.append(bar["now"] - bar["millis"])
-    server.stop()
-    show("live view: click to first picture, ms", spread(first, 0), "bar 500 with low-latency parts")
-    show("live view: age of the picture shown, ms", spread(behind, 0), "two fragments, until parts come")
+    return first, behind
