@@ -85,8 +85,8 @@ pub enum LogError {
         /// Keys that only the present table has, where it opens.
         lost: Option<usize>,
     },
-    /// The segment was removed, or never was.
-    #[error("segment {} of lane {} is gone: its data has expired", .0.segment, .0.lane)]
+    /// The segment was removed, or never was, or the frame's space was given back.
+    #[error("data in segment {} of lane {} is gone: it has expired", .0.segment, .0.lane)]
     Gone(Location),
     /// The segment is still being written, so that it cannot be removed.
     #[error("segment {segment} of lane {lane} is still being written")]

@@ -10,6 +10,8 @@ use crate::io::{Io, read_small, replace};
 use crate::{Damage, LaneId, LogError};
 
 const VERSION: &str = "millrace-data 0\n";
+const SEGMENT: &str = ".seg";
+const FREED: &str = ".freed";
 /// The superblock alternates between two places, so that one is whole at any time.
 const SUPERBLOCK_SLOTS: u64 = 2;
 
@@ -36,6 +38,11 @@ impl Layout {
 
     pub(crate) fn segment(&self, lane: LaneId, number: u64) -> PathBuf {
         self.lane(lane).join(format!("{number:020}.seg"))
+    }
+
+    /// The note of a segment's freed frames.
+    pub(crate) fn freed(&self, lane: LaneId, number: u64) -> PathBuf {
+        self.lane(lane).join(format!("{number:020}{FREED}"))
     }
 
     /// Where the bytes go that were found after the last good batch of a segment.
@@ -78,12 +85,19 @@ impl Layout {
 
     /// The numbers of a lane's segments, in order.
     pub(crate) fn segments(&self, io: &dyn Io, lane: LaneId) -> Result<Vec<u64>, LogError> {
-        let mut numbers: Vec<u64> = self
-            .names(io, lane)?
-            .iter()
-            .filter_map(|name| parse_name(name))
-            .filter_map(|(number, segment)| segment.then_some(number))
-            .collect();
+        self.numbers(io, lane, SEGMENT)
+    }
+
+    /// The numbers of a lane's segments that have a note of freed frames, in order.
+    pub(crate) fn freed_notes(&self, io: &dyn Io, lane: LaneId) -> Result<Vec<u64>, LogError> {
+        self.numbers(io, lane, FREED)
+    }
+
+    fn numbers(&self, io: &dyn Io, lane: LaneId, ending: &str) -> Result<Vec<u64>, LogError> {
+        let names = self.names(io, lane)?;
+        let parsed = names.iter().filter_map(|name| parse_name(name));
+        let mut numbers: Vec<u64> =
+            parsed.filter(|(_, rest)| *rest == ending).map(|(number, _)| number).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -156,10 +170,10 @@ impl Layout {
     }
 }
 
-/// The segment number that a file's name begins with, and whether the file is the segment itself.
-fn parse_name(name: &str) -> Option<(u64, bool)> {
+/// The segment number that a file's name begins with, and the rest of the name.
+fn parse_name(name: &str) -> Option<(u64, &str)> {
     let number = name.get(..20)?.parse().ok()?;
-    Some((number, &name[20..] == ".seg"))
+    Some((number, &name[20..]))
 }
 
 #[cfg(test)]
@@ -172,8 +186,9 @@ mod tests {
     fn names_lead_back_to_numbers() {
         let layout = Layout::new(Path::new("/data"));
         let name = |path: PathBuf| path.file_name().expect("it has one").to_string_lossy().into_owned();
-        assert_eq!(parse_name(&name(layout.segment(LaneId::Control, 42))), Some((42, true)));
-        assert_eq!(parse_name(&name(layout.torn(LaneId::Control, 42, 8192))), Some((42, false)));
+        assert_eq!(parse_name(&name(layout.segment(LaneId::Control, 42))), Some((42, SEGMENT)));
+        assert_eq!(parse_name(&name(layout.torn(LaneId::Control, 42, 8192))), Some((42, "-8192.torn")));
+        assert_eq!(parse_name(&name(layout.freed(LaneId::Control, 42))), Some((42, FREED)));
         assert_eq!(parse_name("lost+found"), None);
         assert_eq!(parse_name("ääääääääääääää"), None);
     }

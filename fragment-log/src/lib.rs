@@ -19,6 +19,7 @@ mod damage;
 mod entry;
 mod error;
 pub mod format;
+mod freed;
 pub mod io;
 mod keys;
 mod lane;
@@ -37,6 +38,7 @@ pub use entry::{
 
 pub use error::LogError;
 pub use format::{FrameHeader, FrameKind, Location, Lsn};
+pub use freed::DiskSpace;
 pub use keys::{Keyring, MasterKey, MasterKeyPlace, RestoredKeys};
 pub use lane::{LaneId, LaneMetrics, RetentionClass};
 pub use log::{Log, LogMetrics, Options};

@@ -1,6 +1,7 @@
 //! The log's public face.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use base::{Clock, Entropy, StreamId, SystemClock, SystemEntropy};
 use bytes::Bytes;
 
 use crate::entry::sealed_bytes;
-use crate::format::{Location, Lsn};
+use crate::format::{FrameHeader, Location, Lsn};
+use crate::freed::{self, DiskSpace, Freed};
 use crate::io::{DiskIo, Io};
 use crate::keys::{Keyring, MasterKey, Seal};
 use crate::lane::{Finisher, Lane, LaneId, LaneMetrics, LaneState, LaneWriter, Place};
@@ -16,6 +18,7 @@ use crate::layout::Layout;
 use crate::read::Reader;
 use crate::recovery::recover;
 use crate::replay::replay;
+use crate::segment::Segment;
 use crate::verify::{Summary, verify};
 use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};
 
@@ -72,6 +75,8 @@ pub struct Log {
     place: Arc<Place>,
     damages: Vec<Damage>,
     torn_tails: u64,
+    /// Whether what is left of the disk is kept for the control lane.
+    short: AtomicBool,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -102,10 +107,11 @@ impl Log {
         let mut log = Self {
             lanes: Vec::new(),
             seal: Seal::new(Arc::clone(&keys)),
-            reader: Reader { io, layout, keys },
+            reader: Reader { io, layout, keys, freed: Arc::new(Freed::default()) },
             place,
             damages: Vec::new(),
             torn_tails: 0,
+            short: AtomicBool::new(false),
             _lock: lock,
         };
         for id in LaneId::all() {
@@ -118,6 +124,8 @@ impl Log {
         let found = recover(&*self.reader.io, &self.reader.layout, id)?;
         self.damages.extend(found.damages);
         self.torn_tails += found.torn_tails;
+        let Reader { io, layout, freed, .. } = &self.reader;
+        self.damages.extend(freed.load(&**io, layout, id)?);
         let segment_bytes = match id {
             LaneId::Bulk(_) => bulk_segment_bytes,
             LaneId::Control | LaneId::Records(_) => bulk_segment_bytes / 4,
@@ -141,7 +149,7 @@ impl Log {
     }
 
     /// The lane's durable frames from `from` on, in order. Reads the payloads of metadata only.
-    /// Damaged frames are left out and logged. Blocks on the disk.
+    /// Freed frames are left out; damaged ones, too, and logged. Blocks on the disk.
     pub fn replay(
         &self,
         lane: LaneId,
@@ -162,6 +170,7 @@ impl Log {
     /// stream has no key. [`LogError::TooLarge`]: more than
     /// [`crate::MAX_APPEND_BYTES`], [`crate::MAX_APPEND_ENTRIES`] or [`crate::MAX_ENTRY_BYTES`]. [`LogError::Stopped`]: the lane has failed.
     pub async fn append(&self, lane: LaneId, entries: Vec<Entry>) -> Result<Appended, LogError> {
+        self.check_room(lane)?;
         let lane = &self.lanes[lane.index()];
         lane.state.check_running()?;
         if entries.is_empty() {
@@ -178,7 +187,7 @@ impl Log {
     /// The payload of one frame, verified and opened.
     ///
     /// # Errors
-    /// [`LogError::Gone`]: its segment was removed. [`LogError::NoKey`]: its stream was deleted.
+    /// [`LogError::Gone`]: its segment was removed, or it was freed. [`LogError::NoKey`]: its stream was deleted.
     /// [`LogError::Corrupt`]: the stored bytes are damaged.
     pub async fn read(&self, at: &Location) -> Result<Bytes, LogError> {
         self.read_all(std::slice::from_ref(at)).await
@@ -218,13 +227,70 @@ impl Log {
         self.lanes.iter().flat_map(all).collect()
     }
 
+    /// The frames of a complete segment that are not freed, in order. Empty where the segment has no
+    /// footer. Reads the footer alone; blocks on the disk.
+    ///
+    /// # Errors
+    /// [`LogError::Gone`]: the segment was removed.
+    pub fn frames(&self, lane: LaneId, segment: u64) -> Result<Vec<(FrameHeader, Location)>, LogError> {
+        let Reader { io, layout, freed, .. } = &self.reader;
+        freed::frames(&Segment::open(&**io, layout, lane, segment)?, freed)
+    }
+
+    /// Frees frames of a complete segment, as [`Self::frames`] gives them: from now on they read as
+    /// [`LogError::Gone`], and the whole blocks inside their payloads go back to the file system. Gives
+    /// the bytes of these; `None` where the file system has no holes. Freeing again does no harm.
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`LogError::InUse`] while the segment is being written, [`LogError::Gone`] once it was removed,
+    /// [`LogError::Full`] where the note of what is freed finds no space.
+    pub fn punch(&self, lane: LaneId, segment: u64, frames: &[Location]) -> Result<Option<u64>, LogError> {
+        let sealed = self.state(lane).segments().get(&segment).map(|info| info.sealed);
+        if sealed == Some(false) {
+            return Err(LogError::InUse { lane, segment });
+        }
+        let Reader { io, layout, freed, .. } = &self.reader;
+        freed::punch(&**io, layout, freed, &Segment::open(&**io, layout, lane, segment)?, frames)
+    }
+
+    /// Looks at the space of the disk. While less than `reserve` bytes of it are left, appends to all
+    /// lanes but the control lane fail with [`LogError::Full`], so that commands, and the footers of
+    /// segments, still find room. Call it every second or so.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn keep_reserve(&self, reserve: u64) -> Result<DiskSpace, LogError> {
+        let space = freed::space(&*self.reader.io, &self.reader.layout.log())?;
+        let short = space.available < reserve;
+        if self.short.swap(short, Ordering::Relaxed) != short {
+            let DiskSpace { available, total } = space;
+            if short {
+                tracing::error!(available, total, reserve, "the disk is full: no new data is taken");
+            } else {
+                tracing::info!(available, total, reserve, "the disk has space again: data is taken");
+            }
+        }
+        Ok(space)
+    }
+
+    fn check_room(&self, lane: LaneId) -> Result<(), LogError> {
+        if lane == LaneId::Control || !self.short.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.state(lane).refused();
+        Err(LogError::Full { file: self.reader.layout.lane(lane) })
+    }
+
     /// Unlinks a complete segment and gives its space back. A segment that is gone already is no
     /// error. Blocks on the disk and behind the lane's appends.
     ///
     /// # Errors
     /// [`LogError::InUse`] while the segment is being written.
     pub fn remove_segment(&self, lane: LaneId, segment: u64) -> Result<(), LogError> {
-        self.lanes[lane.index()].remove(segment)
+        self.lanes[lane.index()].remove(segment)?;
+        let Reader { io, layout, freed, .. } = &self.reader;
+        freed.forget(&**io, layout, lane, segment)
     }
 
     /// The keys.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::format::{FRAME_HEADER_BYTES, FormatError, FrameHeader, TAG_BYTES};
+use crate::freed::Freed;
 use crate::io::Io;
 use crate::keys::{Keyring, OpenError};
 use crate::layout::Layout;
@@ -17,6 +18,7 @@ pub(crate) struct Reader {
     pub(crate) io: Arc<dyn Io>,
     pub(crate) layout: Layout,
     pub(crate) keys: Arc<Keyring>,
+    pub(crate) freed: Arc<Freed>,
 }
 
 impl Reader {
@@ -50,6 +52,9 @@ impl Reader {
 
     /// Reads the frame to the start of `buffer` and leaves its payload there, whose length it returns.
     fn open_at(&self, segment: &Segment, at: &Location, buffer: &mut [u8]) -> Result<usize, LogError> {
+        if self.freed.holds(at) {
+            return Err(LogError::Gone(*at));
+        }
         let frame = buffer
             .get_mut(..at.len as usize)
             .filter(|frame| frame.len() >= FRAME_HEADER_BYTES + TAG_BYTES)
@@ -69,6 +74,8 @@ impl Reader {
         match self.keys.open_frame(&header, frame) {
             Ok(()) => Ok(header.payload_bytes as usize),
             Err(OpenError::NoKey) => Err(LogError::NoKey(header.stream)),
+            // It may have been freed while it was read.
+            Err(OpenError::Broken) if self.freed.holds(at) => Err(LogError::Gone(*at)),
             Err(OpenError::Broken) => Err(broken("the seal is broken")),
         }
     }

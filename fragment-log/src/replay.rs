@@ -5,7 +5,7 @@ use crate::read::Reader;
 use crate::segment::{Segment, Step, Walk};
 use crate::{Durable, LogError, SegmentInfo};
 
-/// Hands `each` the frames of `segments` from `from` on. Damaged ones are left out and logged.
+/// Hands `each` the frames of `segments` from `from` on. Freed ones are left out; damaged ones, too, and logged.
 pub(crate) fn replay(
     reader: &Reader,
     segments: &[SegmentInfo],
@@ -20,7 +20,8 @@ pub(crate) fn replay(
             Err(error) => return Err(error),
         };
         for row in rows(&segment, info)? {
-            if row.lsn >= from && row.lsn <= info.last {
+            let freed = reader.freed.holds(&segment.location(&row));
+            if row.lsn >= from && row.lsn <= info.last && !freed {
                 replay_frame(reader, &segment, &row, each)?;
             }
         }

@@ -1,5 +1,6 @@
 //! Checking every stored byte.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use base::SystemEntropy;
 use crate::format::{
     BLOCK, BatchHead, FRAME_HEADER_BYTES, FormatError, FrameHeader, FrameSlot, Lsn, check_frame,
 };
+use crate::freed;
 use crate::io::{DiskIo, Io};
 use crate::keys::{Keyring, OpenError};
 use crate::layout::Layout;
@@ -26,6 +28,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Frames that no key opens, because their stream was deleted. Not damage.
     pub shredded: u64,
+    /// Frames whose space was given back. Not damage.
+    pub freed: u64,
     /// Damaged places reported.
     pub damages: u64,
     /// Unfinished ends of segments: what a running server is writing, or a crash has left. Not damage.
@@ -85,6 +89,10 @@ fn look_at(
     for _ in 0..LOOKS {
         let segment = Segment::open(io, layout, lane, number)?;
         look = Look::default();
+        match freed::read(io, layout, lane, number)? {
+            Ok(frames) => look.noted = frames,
+            Err(damage) => look.damages.push(damage),
+        }
         look.segment(&segment, keys)?;
         if look.damages.is_empty() {
             break;
@@ -99,6 +107,9 @@ struct Look {
     frames: u64,
     bytes: u64,
     shredded: u64,
+    freed: u64,
+    /// The freed frames of the segment, by offset.
+    noted: BTreeMap<u64, u32>,
     torn: bool,
     damages: Vec<Damage>,
     /// Everything up to here was on disk, says some batch.
@@ -113,6 +124,7 @@ impl Summary {
         self.frames += look.frames;
         self.bytes += look.bytes;
         self.shredded += look.shredded;
+        self.freed += look.freed;
         self.torn_tails += u64::from(look.torn);
     }
 }
@@ -160,6 +172,10 @@ impl Look {
         let mut frame = Vec::new();
         for (_, offset, slot) in head.places() {
             self.frames += 1;
+            if self.noted.contains_key(&offset) {
+                self.freed += 1;
+                continue;
+            }
             frame.resize(slot.len as usize, 0);
             segment.read(&mut frame, offset)?;
             if let Err(FormatError(what)) = self.frame(&mut frame, slot, keys) {

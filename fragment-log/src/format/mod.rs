@@ -6,6 +6,7 @@
 mod batch;
 mod footer;
 mod frame;
+mod freed;
 mod location;
 mod segment;
 mod superblock;
@@ -15,6 +16,7 @@ pub use batch::{BLOCK, Batch, BatchHead, FrameSlot, MAX_BATCH_FRAMES};
 pub use footer::{Footer, FooterRow};
 pub(crate) use footer::{TRAILER_BYTES, footer_range};
 pub use frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, TAG_BYTES, WriterId};
+pub use freed::FreedNote;
 pub use location::{Location, Lsn};
 pub use segment::{SegmentHeader, SegmentUuid};
 pub use superblock::Superblock;

@@ -10,6 +10,7 @@ use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use super::{File, Io};
+use crate::DiskSpace;
 use crate::format::BLOCK;
 
 /// The machine's own file system. What is written in whole blocks from memory that begins on a block
@@ -60,6 +61,12 @@ impl Io for DiskIo {
 
     fn sync_dir(&self, dir: &Path) -> Result<()> {
         fs::File::open(dir)?.sync_all()
+    }
+
+    fn space(&self, dir: &Path) -> Result<DiskSpace> {
+        let found = rustix::fs::statvfs(dir)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(DiskSpace { total: bytes(found.f_blocks), available: bytes(found.f_bavail) })
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>> {
@@ -142,6 +149,15 @@ impl File for DiskFile {
     fn allocate(&self, offset: u64, len: u64) -> Result<()> {
         match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), offset, len) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<()> {
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, hole, offset, len) {
+            Ok(()) => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(ErrorKind::Unsupported.into()),
             Err(error) => Err(error.into()),
         }
     }

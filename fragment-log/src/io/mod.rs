@@ -5,7 +5,7 @@ mod disk;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::path::{Path, PathBuf};
 
-use crate::LogError;
+use crate::{DiskSpace, LogError};
 
 pub use disk::DiskIo;
 
@@ -30,6 +30,8 @@ pub trait Io: Send + Sync {
     fn unlink(&self, path: &Path) -> Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, dir: &Path) -> Result<()>;
+    /// How much space there is on the disk under a folder.
+    fn space(&self, dir: &Path) -> Result<DiskSpace>;
     /// Takes the exclusive lock on a file, which holds until the result is dropped.
     /// [`std::io::ErrorKind::WouldBlock`] when another process has it.
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>>;
@@ -45,6 +47,9 @@ pub trait File: Send + Sync {
     fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> Result<()>;
     /// Reserves space for `len` bytes at `offset`, which read as zeros, and lengthens the file over them.
     fn allocate(&self, offset: u64, len: u64) -> Result<()>;
+    /// Gives the space of `len` bytes at `offset` back: they read as zeros, the file keeps its length.
+    /// [`ErrorKind::Unsupported`] where the file system cannot.
+    fn punch(&self, offset: u64, len: u64) -> Result<()>;
     /// Cuts the file off at `len` bytes.
     fn truncate(&self, len: u64) -> Result<()>;
     /// Makes the contents durable.

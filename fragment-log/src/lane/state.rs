@@ -134,6 +134,11 @@ impl LaneState {
         which(&self.counters).fetch_add(by, Ordering::Relaxed);
     }
 
+    /// Counts an append that was refused for want of space.
+    pub(crate) fn refused(&self) {
+        self.count(|counters| &counters.full, 1);
+    }
+
     pub(crate) fn metrics(&self) -> LaneMetrics {
         let Counters { frames, bytes, batches, syncs, sync_micros, full } = &self.counters;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use fragment_log::DiskSpace;
 use fragment_log::io::{File, Io};
 
 const SECTOR: usize = 512;
@@ -268,6 +269,10 @@ impl Io for SimIo {
         Ok(())
     }
 
+    fn space(&self, _: &Path) -> Result<DiskSpace> {
+        Ok(DiskSpace { total: u64::MAX, available: self.disk().space.unwrap_or(u64::MAX) })
+    }
+
     fn lock(&self, _: &Path) -> Result<Box<dyn Send + Sync>> {
         let mut disk = self.disk();
         if disk.locked {
@@ -335,6 +340,16 @@ impl File for SimFile {
         let mut data = lock(&self.contents);
         disk.take_space((offset + len).saturating_sub(data.seen.len() as u64))?;
         Self::lengthen(&mut data, offset + len);
+        Ok(())
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<()> {
+        let mut disk = self.disk.disk();
+        disk.step()?;
+        let mut data = lock(&self.contents);
+        let size = data.seen.len();
+        let bounded = |at: u64| usize::try_from(at).expect("test files are small").min(size);
+        data.seen[bounded(offset)..bounded(offset + len)].fill(0);
         Ok(())
     }
 

@@ -27,12 +27,13 @@ pub(super) fn verify(config: &Config) -> Result<ExitCode, CliError> {
         let _ = writeln!(stdout, "{file}: damaged at byte {offset} ({bytes} bytes): {what}{stream}{time}");
     })?;
     print(&format!(
-        "{} segments, {} frames, {} bytes checked: {} damaged places; {} frames of deleted streams, {} unfinished ends\n",
+        "{} segments, {} frames, {} bytes checked: {} damaged places; {} frames of deleted streams, {} given back, {} unfinished ends\n",
         summary.segments,
         summary.frames,
         summary.bytes,
         summary.damages,
         summary.shredded,
+        summary.freed,
         summary.torn_tails
     ))?;
     Ok(if summary.damages == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
