@@ -15,8 +15,8 @@ use crate::mirror::Mirror;
 use crate::state::{SharedState, State};
 use crate::writer::{Writer, WriterThread};
 use crate::{
-    AccessKey, Action, Allow, CatalogError, Device, DeviceCredential, NewStream, Principal, Secret, Stream,
-    StreamGlob, StreamUpdate,
+    AccessKey, Action, Allow, CatalogError, Device, DeviceCredential, Hold, NewHold, NewStream, Principal,
+    Secret, Stream, StreamGlob, StreamUpdate,
 };
 
 /// How to open the catalog.
@@ -179,7 +179,8 @@ impl Catalog {
     /// returns its key is destroyed, so that nothing it recorded can be read, by anyone, ever.
     ///
     /// # Errors
-    /// [`CatalogError::NoSuchStream`], [`CatalogError::VersionMismatch`], [`CatalogError::Log`]. Where
+    /// [`CatalogError::NoSuchStream`], [`CatalogError::VersionMismatch`], [`CatalogError::Held`] while an
+    /// evidence hold stands on it, [`CatalogError::Log`]. Where
     /// only the key's destruction failed the stream is gone all the same, and destroying is tried
     /// again with the next deletion and at the next start.
     pub async fn delete_stream(
@@ -189,6 +190,42 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let version = expected_version.map(str::to_owned);
         self.writer.run(move |writer| writer.delete_stream(id, version.as_deref())).await
+    }
+
+    /// The evidence holds of a stream by id, cleared ones included.
+    pub fn holds(&self, stream: StreamId) -> Vec<Arc<Hold>> {
+        self.state.read().holds(stream)
+    }
+
+    /// Sets an evidence hold: from now on nothing of the stream that lies in its span goes, until it is
+    /// cleared. Setting the same hold again changes nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchStream`], [`CatalogError::HoldExists`], [`CatalogError::TooManyHolds`],
+    /// [`CatalogError::Invalid`], [`CatalogError::Log`].
+    pub async fn set_hold(
+        &self,
+        stream: StreamId,
+        hold: NewHold,
+        by: &Principal,
+    ) -> Result<Arc<Hold>, CatalogError> {
+        let by = by.name().to_owned();
+        self.writer.run(move |writer| writer.set_hold(stream, hold, by)).await
+    }
+
+    /// Clears an evidence hold for good. What it was, and who cleared it, stays. Clearing it again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchHold`], [`CatalogError::Log`].
+    pub async fn clear_hold(
+        &self,
+        stream: StreamId,
+        id: &str,
+        by: &Principal,
+    ) -> Result<Arc<Hold>, CatalogError> {
+        let (id, by) = (id.to_owned(), by.name().to_owned());
+        self.writer.run(move |writer| writer.clear_hold(stream, &id, by)).await
     }
 
     /// The access key with this id, if it stands.

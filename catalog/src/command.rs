@@ -9,7 +9,7 @@ use base::StreamId;
 use serde::{Deserialize, Serialize};
 
 use crate::stream::StreamRecord;
-use crate::{AccessKey, CatalogError, Device};
+use crate::{AccessKey, CatalogError, Device, Hold};
 
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     DeleteStream(StreamId),
     /// The data key of a deleted stream has been destroyed.
     KeyDestroyed(StreamId),
+    /// An evidence hold is as said from now on: set, or cleared.
+    PutHold(Hold),
     /// An access key is as said from now on.
     PutAccessKey(AccessKey),
     /// A device credential is as said from now on.
@@ -82,6 +84,7 @@ mod tests {
                 let name = StreamName::new(&name).unwrap();
                 let mut new = NewStream::new(name, Duration::from_millis(retention.into()));
                 (new.labels, new.tags) = (labels.clone(), labels);
+                new.retention_bytes = (retention % 2 == 0).then_some(retention.into());
                 (new.device_name, new.media_type, new.kms_key_id) = (field.clone(), field.clone(), field);
                 Command::PutStream(StreamRecord::new(StreamId(id), "v".into(), at, new))
             },
@@ -107,10 +110,23 @@ mod tests {
             })
     }
 
+    fn any_hold() -> impl Strategy<Value = Command> {
+        let cleared = proptest::option::of((".{0,20}", any_time()));
+        (any::<u64>(), ".{0,20}", any_time(), any_time(), ".{0,20}", cleared).prop_map(
+            |(stream, text, start, end, by, cleared)| {
+                let cleared = cleared.map(|(by, at)| crate::Cleared { by, at });
+                let (id, reason) = (text.clone(), text);
+                let stream = StreamId(stream);
+                Command::PutHold(Hold { stream, id, start, end, reason, set_by: by, set: start, cleared })
+            },
+        )
+    }
+
     fn any_command() -> impl Strategy<Value = Command> {
         prop_oneof![
             any_stream(),
             any_credential(),
+            any_hold(),
             any::<u64>().prop_map(|id| Command::DeleteStream(StreamId(id))),
             any::<u64>().prop_map(|id| Command::KeyDestroyed(StreamId(id))),
         ]

@@ -40,6 +40,18 @@ pub enum CatalogError {
         /// What it has to be.
         why: String,
     },
+    /// The hold's id is taken, also by one that was cleared, and says something else.
+    #[error("a hold {0} exists or existed on this stream: choose another id")]
+    HoldExists(String),
+    /// There never was such a hold.
+    #[error("there is no hold {0} on this stream")]
+    NoSuchHold(String),
+    /// As many holds as a stream may have.
+    #[error("the stream has {0} holds, as many as it may: clear some, or let one span more time")]
+    TooManyHolds(usize),
+    /// Evidence holds keep the stream from being deleted.
+    #[error("the stream is held as evidence ({0}): clear its holds first")]
+    Held(String),
     /// The access key's id is taken, also by one that was revoked.
     #[error("an access key {0} exists or existed: choose another id")]
     AccessKeyExists(String),

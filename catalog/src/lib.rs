@@ -1,4 +1,5 @@
-//! What exists and who may: streams, their labels and tags, access keys, device credentials.
+//! What exists and who may: streams, their labels, tags and evidence holds, access keys,
+//! device credentials.
 //!
 //! Everything is a command in the log's control lane. One writer validates a change, appends its
 //! command, and answers when the command is durable and applied; followers of the lane keep the
@@ -20,6 +21,7 @@ mod credentials_file;
 mod device;
 mod error;
 mod glob;
+mod hold;
 mod lane;
 mod mirror;
 mod principal;
@@ -34,6 +36,7 @@ pub use catalog::{Catalog, CatalogOptions};
 pub use device::{Allow, Device, DeviceCredential};
 pub use error::CatalogError;
 pub use glob::StreamGlob;
+pub use hold::{Cleared, Hold, NewHold};
 pub use principal::{Action, Principal};
 pub use secret::Secret;
 pub use stream::{MAX_RETENTION, NewStream, Stream, StreamUpdate};

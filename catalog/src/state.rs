@@ -10,13 +10,14 @@ use crate::command::Command;
 use crate::secret::sha256;
 use crate::stream::StreamRecord;
 use crate::view::Contents;
-use crate::{AccessKey, Device, Stream};
+use crate::{AccessKey, Device, Hold, Stream};
 
 /// One row of the view: one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RowKey {
     Stream(StreamId),
     DeletedStream(StreamId),
+    Hold(StreamId, String),
     AccessKey(String),
     Device(String),
 }
@@ -27,6 +28,8 @@ pub(crate) struct State {
     /// Shared with readers; copied only where one still holds it when the next command comes.
     streams: Arc<BTreeMap<StreamName, Arc<Stream>>>,
     by_id: HashMap<StreamId, Arc<Stream>>,
+    /// Of streams that exist, by id.
+    holds: HashMap<StreamId, BTreeMap<String, Arc<Hold>>>,
     /// Deleted streams whose key may still be there.
     deleted: BTreeSet<StreamId>,
     next_stream: StreamId,
@@ -66,6 +69,7 @@ impl State {
             region: region.into(),
             streams: Arc::default(),
             by_id: HashMap::new(),
+            holds: HashMap::new(),
             deleted: BTreeSet::new(),
             next_stream: FIRST_STREAM,
             access_keys: BTreeMap::new(),
@@ -82,6 +86,11 @@ impl State {
 
     pub fn stream(&self, id: StreamId) -> Option<&Arc<Stream>> {
         self.by_id.get(&id)
+    }
+
+    /// The holds of a stream by id, cleared ones included.
+    pub fn holds(&self, stream: StreamId) -> Vec<Arc<Hold>> {
+        self.holds.get(&stream).map_or_else(Vec::new, |holds| holds.values().cloned().collect())
     }
 
     /// Deleted streams whose key has not been reported destroyed.
@@ -136,11 +145,18 @@ impl State {
                     Arc::make_mut(&mut self.streams).remove(&stream.name);
                 }
                 self.deleted.insert(id);
-                vec![RowKey::Stream(id), RowKey::DeletedStream(id)]
+                let holds = self.holds.remove(&id).unwrap_or_default();
+                let rows = holds.into_keys().map(|hold| RowKey::Hold(id, hold));
+                rows.chain([RowKey::Stream(id), RowKey::DeletedStream(id)]).collect()
             }
             Command::KeyDestroyed(id) => {
                 self.deleted.remove(&id);
                 vec![RowKey::DeletedStream(id)]
+            }
+            Command::PutHold(hold) => {
+                let row = RowKey::Hold(hold.stream, hold.id.clone());
+                self.holds.entry(hold.stream).or_default().insert(hold.id.clone(), Arc::new(hold));
+                vec![row]
             }
             Command::PutAccessKey(key) => {
                 let row = RowKey::AccessKey(key.id.clone());
@@ -180,6 +196,9 @@ impl State {
         match key {
             RowKey::Stream(id) => Some(Command::PutStream(StreamRecord::of(self.by_id.get(id)?))),
             RowKey::DeletedStream(id) => self.deleted.contains(id).then_some(Command::DeleteStream(*id)),
+            RowKey::Hold(stream, id) => {
+                Some(Command::PutHold(self.holds.get(stream)?.get(id)?.as_ref().clone()))
+            }
             RowKey::AccessKey(id) => Some(Command::PutAccessKey(self.access_keys.get(id)?.as_ref().clone())),
             RowKey::Device(name) => Some(Command::PutDevice(self.devices.get(name)?.as_ref().clone())),
         }

@@ -34,6 +34,8 @@ pub struct Stream {
     pub created: Timestamp,
     /// How long fragments are kept, in whole milliseconds; zero keeps nothing.
     pub retention: Duration,
+    /// How many stored bytes are kept at most, evidence holds aside; the oldest go first.
+    pub retention_bytes: Option<u64>,
     /// Name and value pairs that every fragment of the stream is found by.
     pub labels: Tags,
     /// Resource tags (TagStream).
@@ -53,6 +55,8 @@ pub struct NewStream {
     pub name: StreamName,
     /// See [`Stream::retention`].
     pub retention: Duration,
+    /// See [`Stream::retention_bytes`].
+    pub retention_bytes: Option<u64>,
     /// See [`Stream::labels`].
     pub labels: Tags,
     /// See [`Stream::tags`].
@@ -71,6 +75,7 @@ impl NewStream {
         Self {
             name,
             retention,
+            retention_bytes: None,
             labels: Tags::new(),
             tags: Tags::new(),
             device_name: None,
@@ -85,6 +90,13 @@ impl NewStream {
 pub enum StreamUpdate {
     /// UpdateDataRetention: the retention from now on.
     Retention(Duration),
+    /// How long, and how much, is kept from now on.
+    Keep {
+        /// See [`Stream::retention`].
+        retention: Duration,
+        /// See [`Stream::retention_bytes`].
+        bytes: Option<u64>,
+    },
     /// Replaces the set of labels.
     Labels(Tags),
     /// TagStream: adds tags and replaces values of those that are there.
@@ -110,6 +122,8 @@ pub(crate) struct StreamRecord {
     pub version: String,
     pub created: Timestamp,
     pub retention_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_bytes: Option<u64>,
     pub labels: Tags,
     pub tags: Tags,
     pub device_name: Option<String>,
@@ -125,6 +139,7 @@ impl StreamRecord {
             version,
             created,
             retention_ms: whole_millis(new.retention),
+            retention_bytes: new.retention_bytes,
             labels: new.labels,
             tags: new.tags,
             device_name: new.device_name,
@@ -140,6 +155,7 @@ impl StreamRecord {
             version: stream.version.clone(),
             created: stream.created,
             retention_ms: whole_millis(stream.retention),
+            retention_bytes: stream.retention_bytes,
             labels: stream.labels.clone(),
             tags: stream.tags.clone(),
             device_name: stream.device_name.clone(),
@@ -157,6 +173,7 @@ impl StreamRecord {
             version: self.version,
             created: self.created,
             retention: Duration::from_millis(self.retention_ms),
+            retention_bytes: self.retention_bytes,
             labels: self.labels,
             tags: self.tags,
             device_name: self.device_name,
@@ -169,6 +186,9 @@ impl StreamRecord {
     pub fn update(&mut self, update: StreamUpdate, version: String) {
         match update {
             StreamUpdate::Retention(retention) => self.retention_ms = whole_millis(retention),
+            StreamUpdate::Keep { retention, bytes } => {
+                (self.retention_ms, self.retention_bytes) = (whole_millis(retention), bytes);
+            }
             StreamUpdate::Labels(labels) => self.labels = labels,
             StreamUpdate::AddTags(tags) => self.tags.extend(tags),
             StreamUpdate::RemoveTags(names) => self.tags.retain(|name, _| !names.contains(name)),
@@ -184,6 +204,10 @@ impl StreamRecord {
     pub fn check(&self, max_tags: usize) -> Result<(), CatalogError> {
         if self.retention_ms > whole_millis(MAX_RETENTION) {
             return Err(CatalogError::Invalid { what: "retention", why: "at most 87,600 hours".into() });
+        }
+        if self.retention_bytes == Some(0) {
+            let why = "at least 1, or none for no limit".into();
+            return Err(CatalogError::Invalid { what: "retention bytes", why });
         }
         check_tags("labels", &self.labels, max_tags)?;
         check_tags("tags", &self.tags, max_tags)?;

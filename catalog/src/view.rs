@@ -6,6 +6,7 @@
 //!   row  (kind, id, sealed)
 //!     progress                   one row, its id empty: Extent as JSON
 //!     stream, deleted_stream     id: the stream's number
+//!     hold                       id: the stream's number, a colon, the hold's id
 //!     access_key                 id: the key's id
 //!     device                     id: the username
 //! ```
@@ -195,6 +196,7 @@ impl SealedRow {
         let (kind, id) = match &row.key {
             RowKey::Stream(id) => ("stream", id.to_string()),
             RowKey::DeletedStream(id) => ("deleted_stream", id.to_string()),
+            RowKey::Hold(stream, id) => ("hold", format!("{stream}:{id}")),
             RowKey::AccessKey(id) => ("access_key", id.clone()),
             RowKey::Device(username) => ("device", username.clone()),
         };

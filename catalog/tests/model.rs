@@ -40,6 +40,8 @@ fn update() -> impl Strategy<Value = StreamUpdate> {
     let field = || prop::option::of("[a-z]{1,3}");
     prop_oneof![
         (0u64..1000).prop_map(|hours| StreamUpdate::Retention(Duration::from_hours(hours))),
+        (0u64..1000, prop::option::of(1u64..1000))
+            .prop_map(|(hours, bytes)| StreamUpdate::Keep { retention: Duration::from_hours(hours), bytes }),
         tags().prop_map(StreamUpdate::Labels),
         tags().prop_map(StreamUpdate::AddTags),
         prop::collection::vec("[a-c]", 0..3).prop_map(StreamUpdate::RemoveTags),
@@ -67,6 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct PlainStream {
     id: Option<StreamId>,
     retention: Duration,
+    retention_bytes: Option<u64>,
     labels: Tags,
     tags: Tags,
     device_name: Option<String>,
@@ -87,6 +90,9 @@ impl PlainStream {
     fn update(&mut self, update: StreamUpdate) {
         match update {
             StreamUpdate::Retention(retention) => self.retention = retention,
+            StreamUpdate::Keep { retention, bytes } => {
+                (self.retention, self.retention_bytes) = (retention, bytes);
+            }
             StreamUpdate::Labels(labels) => self.labels = labels,
             StreamUpdate::AddTags(tags) => self.tags.extend(tags),
             StreamUpdate::RemoveTags(names) => names.iter().for_each(|name| drop(self.tags.remove(name))),
@@ -173,6 +179,7 @@ impl Model {
                 let plain = PlainStream {
                     id: Some(stream.id),
                     retention: stream.retention,
+                    retention_bytes: stream.retention_bytes,
                     labels: stream.labels.clone(),
                     tags: stream.tags.clone(),
                     device_name: stream.device_name.clone(),

@@ -8,8 +8,8 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::time::Duration;
 
-use base::{StreamId, Tags};
-use catalog::{Allow, CatalogError, NewStream, StreamGlob, StreamUpdate};
+use base::{StreamId, Tags, Timestamp};
+use catalog::{Allow, CatalogError, NewHold, NewStream, Principal, StreamGlob, StreamUpdate};
 use fragment_log::{LaneId, RetentionClass};
 use harness::{Answers, Installation, append_raw, copy_folder, media_entry, name};
 use tempfile::TempDir;
@@ -33,6 +33,16 @@ async fn filled() -> (Installation, Answers) {
         }
     }
     let key = catalog.create_access_key(None).await.unwrap();
+    let by = Principal::AccessKey(key.clone());
+    let at = Timestamp::from_millis;
+    for (id, n) in [("case-1", 2), ("case-2", 2), ("case-3", 3)] {
+        let stream = catalog.stream(&name(&format!("cam-{n:02}"))).unwrap().id;
+        let hold = NewHold { id: id.into(), start: at(5), end: at(9), reason: "court".into() };
+        catalog.set_hold(stream, hold, &by).await.unwrap();
+        if id == "case-2" {
+            catalog.clear_hold(stream, id, &by).await.unwrap();
+        }
+    }
     catalog.create_access_key(None).await.unwrap();
     catalog.revoke_access_key(&key.id).await.unwrap();
     let device = catalog.create_device(StreamGlob::all(), Allow::default()).await.unwrap();
@@ -115,7 +125,7 @@ async fn of_another_log() {
 #[tokio::test]
 async fn with_rows_missing() {
     let (installation, before) = filled().await;
-    for kind in ["stream", "device", "progress"] {
+    for kind in ["stream", "hold", "device", "progress"] {
         let view = rusqlite::Connection::open(installation.view()).unwrap();
         assert!(view.execute("DELETE FROM row WHERE kind = ?1", [kind]).unwrap() > 0);
         drop(view);

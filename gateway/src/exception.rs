@@ -175,11 +175,14 @@ impl IntoResponse for Exception {
 impl From<CatalogError> for Exception {
     fn from(error: CatalogError) -> Self {
         let code = match error {
-            CatalogError::StreamExists(_) | CatalogError::AccessKeyExists(_) => Code::ResourceInUse,
+            CatalogError::StreamExists(_)
+            | CatalogError::AccessKeyExists(_)
+            | CatalogError::HoldExists(_)
+            | CatalogError::Held(_) => Code::ResourceInUse,
             CatalogError::NoSuchStream(_) => return Self::no_stream(),
-            CatalogError::NoSuchCredential(_) => Code::ResourceNotFound,
+            CatalogError::NoSuchCredential(_) | CatalogError::NoSuchHold(_) => Code::ResourceNotFound,
             CatalogError::TooManyStreams(_) => Code::AccountStreamLimitExceeded,
-            CatalogError::TooManyCredentials(_) => Code::ClientLimitExceeded,
+            CatalogError::TooManyCredentials(_) | CatalogError::TooManyHolds(_) => Code::ClientLimitExceeded,
             CatalogError::TooManyTags { .. } => Code::TagsPerResourceExceededLimit,
             CatalogError::VersionMismatch(_) => {
                 let text = "The stream version that you specified is not the latest version. To get the latest \

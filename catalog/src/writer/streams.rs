@@ -56,6 +56,7 @@ impl Writer {
         expected_version: Option<&str>,
     ) -> Result<(), CatalogError> {
         self.expect(id, expected_version)?;
+        self.check_not_held(id)?;
         self.commit(&Command::DeleteStream(id))?;
         self.destroy_keys()
     }
@@ -88,7 +89,7 @@ impl Writer {
         alphanumeric(self.entropy.as_ref(), VERSION_LEN)
     }
 
-    fn live(&self, id: StreamId) -> Result<Arc<Stream>, CatalogError> {
+    pub(super) fn live(&self, id: StreamId) -> Result<Arc<Stream>, CatalogError> {
         let stream = self.state.read().stream(id).cloned();
         stream.ok_or_else(|| CatalogError::NoSuchStream(format!("with the id {id}")))
     }

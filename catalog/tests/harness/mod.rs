@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base::{Limits, StreamId, StreamName, SystemClock, SystemEntropy, Timestamp};
 use bytes::Bytes;
-use catalog::{AccessKey, Catalog, CatalogError, CatalogOptions, Device, Stream};
+use catalog::{AccessKey, Catalog, CatalogError, CatalogOptions, Device, Hold, Stream};
 use fragment_log::{Entry, FrameKind, INSTALLATION, LaneId, Log, MasterKey, Options};
 use tempfile::TempDir;
 
@@ -26,6 +26,7 @@ pub struct Answers {
     pub streams: Vec<Arc<Stream>>,
     pub access_keys: Vec<Arc<AccessKey>>,
     pub devices: Vec<Arc<Device>>,
+    pub holds: Vec<Arc<Hold>>,
 }
 
 impl Installation {
@@ -91,8 +92,10 @@ pub struct Running {
 
 impl Running {
     pub fn answers(&self) -> Answers {
+        let streams: Vec<_> = self.catalog.streams().values().cloned().collect();
         Answers {
-            streams: self.catalog.streams().values().cloned().collect(),
+            holds: streams.iter().flat_map(|stream| self.catalog.holds(stream.id)).collect(),
+            streams,
             access_keys: self.catalog.access_keys(),
             devices: self.catalog.devices(),
         }

@@ -16,8 +16,13 @@ impl From<CatalogError> for ApiError {
             | CatalogError::AccessKeyExists(_)
             | CatalogError::VersionMismatch(_)
             | CatalogError::TooManyStreams(_)
-            | CatalogError::TooManyCredentials(_) => Self::conflict(text),
-            CatalogError::NoSuchStream(_) | CatalogError::NoSuchCredential(_) => Self::not_found(text),
+            | CatalogError::TooManyCredentials(_)
+            | CatalogError::HoldExists(_)
+            | CatalogError::TooManyHolds(_)
+            | CatalogError::Held(_) => Self::conflict(text),
+            CatalogError::NoSuchStream(_)
+            | CatalogError::NoSuchCredential(_)
+            | CatalogError::NoSuchHold(_) => Self::not_found(text),
             CatalogError::TooManyTags { .. } | CatalogError::Invalid { .. } => Self::invalid(text),
             CatalogError::NotAllowed { .. } => Self::forbidden(text),
             CatalogError::Log(error) => error.into(),
