@@ -26,15 +26,19 @@ pub(crate) struct Fresh {
 pub(crate) enum Assembled {
     /// A whole fragment.
     Fragment(Arc<Fresh>),
-    /// Frames that are not understood. What they hold may be wanted, so their segments must stay.
-    Held(Held),
+    /// Frames that are not indexed, and take space.
+    Unindexed(Unindexed),
 }
 
-/// The frames of a fragment that is not understood.
+/// The frames of a fragment that is not indexed.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Unindexed {
+    pub stream: StreamId,
     pub number: FragmentNumber,
     pub pieces: Vec<Location>,
+    /// Whether they must stay: they are not understood, and what they hold may be wanted. Those of a
+    /// deleted stream are not.
+    pub wanted: bool,
 }
 
 /// The unfinished fragments of one lane.
@@ -89,10 +93,15 @@ impl Assembler {
         let FrameHeader { stream, first_sequence, server_time, .. } = frame.header;
         let pieces = self.pending.remove(&(stream, first_sequence));
         self.pending.retain(|_, pieces| server_time.since(pieces.server_time) < ORPHANED);
-        if !exists(stream) {
-            return None;
-        }
         let (bytes, pieces) = pieces.map_or_else(Default::default, |all| (all.bytes, all.locations));
+        let number = FragmentNumber::from_u64(first_sequence);
+        let unindexed = |mut pieces: Vec<Location>, wanted| {
+            pieces.push(frame.location);
+            Some(Assembled::Unindexed(Unindexed { stream, number, pieces, wanted }))
+        };
+        if !exists(stream) {
+            return unindexed(pieces, false);
+        }
         let meta = frame.payload.as_ref().and_then(|json| serde_json::from_slice::<FragmentMeta>(json).ok());
         let meta = meta
             .filter(|meta| meta.number.to_u64() == first_sequence && i64::try_from(first_sequence).is_ok());
@@ -101,15 +110,14 @@ impl Assembler {
                 %stream, fragment = first_sequence, lane = %frame.location.lane, segment = frame.location.segment,
                 "this fragment's metadata does not read; its log segments are kept"
             );
-            let pieces = pieces.into_iter().chain([frame.location]).collect();
-            return Some(Assembled::Held(Held { number: FragmentNumber::from_u64(first_sequence), pieces }));
+            return unindexed(pieces, true);
         };
         if bytes != meta.size_bytes || pieces.is_empty() {
             tracing::warn!(
                 %stream, fragment = %meta.number, has = bytes, needs = meta.size_bytes,
                 "not indexed: pieces of this fragment are missing from the log"
             );
-            return None;
+            return unindexed(pieces, false);
         }
         let tags = std::mem::take(&mut meta.tags);
         let entry =

@@ -8,6 +8,7 @@ use catalog::Stream;
 use rusqlite::Connection;
 
 use crate::assemble::Fresh;
+use crate::kept::Kept;
 use crate::merge::Merge;
 use crate::overlay::Overlay;
 use crate::search::{Expression, First, Readers, contains};
@@ -47,10 +48,10 @@ impl Key {
     }
 }
 
-/// A stream that may be seen, and below which number its fragments are expired.
+/// A stream that may be seen, and what is kept of it.
 pub(crate) struct Visible {
     pub stream: Arc<Stream>,
-    pub cutoff: FragmentNumber,
+    pub kept: Kept,
 }
 
 /// One search, ready to run where it may block.
@@ -94,7 +95,7 @@ impl Find {
         let found = self.overlay.all().into_iter().filter(|fresh| {
             let FragmentEntry { stream, meta, .. } = fresh.entry.as_ref();
             self.streams.get(stream).is_some_and(|visible| {
-                meta.number >= visible.cutoff
+                visible.kept.holds(meta)
                     && self.window.holds(meta)
                     && self.expression.as_ref().is_none_or(|expression| {
                         expression.matches(&|leaf| leaf_matches(leaf, fresh, &visible.stream))
@@ -127,7 +128,7 @@ impl Find {
 
     fn searched(&self, expression: &Expression, wanted: usize) -> Result<Vec<Key>, IndexError> {
         let visible: HashMap<_, _> =
-            self.streams.iter().map(|(id, visible)| (id.0, visible.cutoff.to_u64())).collect();
+            self.streams.iter().map(|(id, visible)| (id.0, visible.kept.lowest().to_u64())).collect();
         let first =
             First { window: self.window, after: self.after, limit: wanted, visible: Arc::new(visible) };
         let labelled = |leaf: &Expression| {
@@ -137,7 +138,7 @@ impl Find {
         self.readers.find(expression, &first, &labelled)
     }
 
-    /// The fragment of a key, unless its row is gone.
+    /// The fragment of a key, unless its row is gone, or it is not kept.
     fn hit(
         &self,
         fresh: &BTreeMap<Key, Arc<Fresh>>,
@@ -151,7 +152,11 @@ impl Find {
             None => view::fragment(connection, tracks, stream, FragmentNumber::from_u64(key.number))?,
         };
         let visible = self.streams.get(&stream);
-        Ok(entry.zip(visible).map(|(entry, visible)| Hit { stream: Arc::clone(&visible.stream), entry }))
+        let kept = |(entry, visible): &(FragmentEntry, &Visible)| visible.kept.holds(&entry.meta);
+        Ok(entry
+            .zip(visible)
+            .filter(kept)
+            .map(|(entry, visible)| Hit { stream: Arc::clone(&visible.stream), entry }))
     }
 }
 

@@ -13,13 +13,13 @@ use tokio::sync::oneshot;
 use crate::assemble::Fresh;
 use crate::find::{Find, Visible};
 use crate::intake::{Intake, Request};
+use crate::kept::{Floors, Kept};
 use crate::open::{self, Opened};
 use crate::overlay::Overlay;
-use crate::query::cutoff;
 use crate::search::{Expression, Readers};
 use crate::timeline::Timeline;
 use crate::view::{self, Pool, Span};
-use crate::{Bucket, FragmentEntry, Hit, IndexError, Rebuilt, SearchQuery, Swept, Window};
+use crate::{Bucket, FragmentEntry, Hit, IndexError, LaneSpace, Rebuilt, SearchQuery, Swept, Window};
 
 /// How to open the index.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Indexer {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     overlay: Arc<Overlay>,
+    floors: Arc<Floors>,
+    space: Arc<Mutex<Vec<LaneSpace>>>,
     intake: Arc<Intake>,
     readers: Arc<Readers>,
     pool: Pool,
@@ -63,13 +65,14 @@ impl Indexer {
             open::open(Arc::clone(&log), Arc::clone(&catalog), &options, &mut |_| {})?;
         let pool = Pool::new(options.dir.clone(), tracks);
         let (overlay, intake) = (Arc::clone(&owner.overlay), Arc::clone(&owner.intake));
+        let (floors, space) = (Arc::clone(&owner.floors), Arc::clone(&owner.space));
         let readers = owner.search.readers();
         log.follow(Arc::clone(&intake) as Arc<dyn Follower>);
         let run = std::thread::Builder::new().name("indexer".into()).spawn(move || owner.run());
         let thread = run.map_err(|source| IndexError::Io { path: options.dir, source })?;
         let clock = options.clock;
         let thread = Mutex::new(Some(thread));
-        Ok(Arc::new(Self { log, catalog, clock, overlay, intake, readers, pool, thread }))
+        Ok(Arc::new(Self { log, catalog, clock, overlay, floors, space, intake, readers, pool, thread }))
     }
 
     /// Deletes both views and builds them again from the log. `progress` is called now and then. Blocks on the
@@ -93,8 +96,8 @@ impl Indexer {
 
     /// The stream's newest fragment that is within its retention.
     pub fn newest(&self, stream: StreamId) -> Option<Arc<FragmentEntry>> {
-        let cutoff = self.cutoff(stream)?;
-        self.last_recorded(stream).filter(|entry| entry.meta.number >= cutoff)
+        let kept = self.kept(stream)?;
+        self.last_recorded(stream).filter(|entry| kept.holds(&entry.meta))
     }
 
     /// The stream's fragment with the greatest number, also when its retention has ended: what the next one's
@@ -105,15 +108,16 @@ impl Indexer {
 
     /// The last `limit` fragments of a stream, by number.
     pub async fn latest(&self, stream: StreamId, limit: usize) -> Result<Vec<FragmentEntry>, IndexError> {
-        let Some(cutoff) = self.cutoff(stream) else {
+        let Some(kept) = self.kept(stream) else {
             return Ok(Vec::new());
         };
-        let fresh = self.overlay.from(stream, cutoff);
+        let fresh = self.overlay.from(stream, kept.lowest());
+        let asked = kept.clone();
         let stored = self
             .pool
-            .run(move |connection, tracks| view::latest(connection, tracks, stream, cutoff, limit))
+            .run(move |connection, tracks| view::latest(connection, tracks, stream, &asked, limit))
             .await?;
-        let mut merged = merged(stored, &fresh, |_| true);
+        let mut merged = merged(stored, &fresh, |meta| kept.holds(meta));
         let surplus = merged.len().saturating_sub(limit);
         Ok(merged.split_off(surplus))
     }
@@ -126,18 +130,21 @@ impl Indexer {
         after: Option<FragmentNumber>,
         limit: usize,
     ) -> Result<Vec<FragmentEntry>, IndexError> {
-        let Some(cutoff) = self.cutoff(stream) else {
+        let Some(kept) = self.kept(stream) else {
             return Ok(Vec::new());
         };
         let next = after.map(|after| FragmentNumber::from_u64(after.to_u64().saturating_add(1)));
-        let from = next.map_or(cutoff, |next| next.max(cutoff));
+        let from = next.map_or(kept.lowest(), |next| next.max(kept.lowest()));
+        let asked = kept.clone();
         // The overlay first: what leaves it while the view is read is in the view.
         let fresh = self.overlay.from(stream, from);
         let stored = self
             .pool
-            .run(move |connection, tracks| view::range(connection, tracks, stream, &window, from, limit))
+            .run(move |connection, tracks| {
+                view::range(connection, tracks, stream, &window, &asked, from, limit)
+            })
             .await?;
-        let mut merged = merged(stored, &fresh, |meta| window.holds(meta));
+        let mut merged = merged(stored, &fresh, |meta| window.holds(meta) && kept.holds(meta));
         merged.truncate(limit);
         Ok(merged)
     }
@@ -148,22 +155,24 @@ impl Indexer {
         stream: StreamId,
         numbers: &[FragmentNumber],
     ) -> Result<Vec<Option<FragmentEntry>>, IndexError> {
-        let Some(cutoff) = self.cutoff(stream) else {
+        let Some(kept) = self.kept(stream) else {
             return Ok(vec![None; numbers.len()]);
         };
         let fresh = |number: &FragmentNumber| {
             let found = self.overlay.get(stream, *number)?;
-            (*number >= cutoff).then(|| found.entry.as_ref().clone())
+            kept.holds(&found.entry.meta).then(|| found.entry.as_ref().clone())
         };
         let mut found: Vec<_> = numbers.iter().map(fresh).collect();
         let places = found.iter().zip(numbers).enumerate();
         let missing: Vec<_> = places
-            .filter(|(_, (entry, number))| entry.is_none() && **number >= cutoff)
+            .filter(|(_, (entry, number))| entry.is_none() && **number >= kept.lowest())
             .map(|(place, (_, number))| (place, *number))
             .collect();
         if !missing.is_empty() {
             let stored = self.stored(stream, missing).await?;
-            stored.into_iter().for_each(|(place, entry)| found[place] = entry);
+            for (place, entry) in stored {
+                found[place] = entry.filter(|entry| kept.holds(&entry.meta));
+            }
         }
         Ok(found)
     }
@@ -206,8 +215,8 @@ impl Indexer {
         let now = self.clock.now();
         let streams = self.catalog.streams_matching(&query.streams);
         let visible = streams.into_iter().map(|stream| {
-            let cutoff = cutoff(now, stream.retention);
-            (stream.id, Visible { stream, cutoff })
+            let kept = Kept::of(&stream, &self.catalog, &self.floors, now);
+            (stream.id, Visible { stream, kept })
         });
         visible.collect()
     }
@@ -224,20 +233,20 @@ impl Indexer {
         buckets: usize,
     ) -> Result<Vec<Bucket>, IndexError> {
         let mut timeline = Timeline::new(start, end, buckets)?;
-        let Some(cutoff) = self.cutoff(stream) else {
+        let Some(kept) = self.kept(stream) else {
             return Ok(timeline.finish());
         };
         let bounds = timeline.bounds();
         let mut fresh = BTreeSet::new();
-        for one in self.overlay.from(stream, cutoff) {
+        for one in self.overlay.from(stream, kept.lowest()) {
             let span = Span::of(&one.entry.meta);
-            if (bounds.0..=bounds.1).contains(&span.producer_ms) {
+            if kept.holds(&one.entry.meta) && (bounds.0..=bounds.1).contains(&span.producer_ms) {
                 timeline.add(&span);
                 fresh.insert(span.number);
             }
         }
         let read = self.pool.run(move |connection, _| {
-            view::spans(connection, stream, bounds, cutoff, |span| {
+            view::spans(connection, stream, bounds, &kept, |span| {
                 if !fresh.contains(&span.number) {
                     timeline.add(&span);
                 }
@@ -264,12 +273,26 @@ impl Indexer {
         Ok(meta.tags)
     }
 
-    /// Removes what has expired and gives log segments back that hold nothing needed. Bounded work: call it
-    /// every few seconds, again at once where [`Swept::more`] says so.
+    /// Removes what has expired or is more than a stream's limit of bytes, and gives the space back: whole log
+    /// segments that hold nothing needed, and what is not needed in others. Bounded work: call it every few
+    /// seconds, again at once where [`Swept::more`] says so.
     pub async fn sweep(&self) -> Result<Swept, IndexError> {
         let (answer, swept) = oneshot::channel();
         self.intake.request(Request::Sweep(answer))?;
         swept.await.map_err(|_| IndexError::Stopped)?
+    }
+
+    /// Gives up the oldest footage of all streams that is not held, until at least `bytes` bytes of the disk
+    /// are given back. [`Swept::bytes`] tells how many were: fewer where the rest is held or being written.
+    pub async fn make_room(&self, bytes: u64) -> Result<Swept, IndexError> {
+        let (answer, swept) = oneshot::channel();
+        self.intake.request(Request::MakeRoom(bytes, answer))?;
+        swept.await.map_err(|_| IndexError::Stopped)?
+    }
+
+    /// What the lanes of fragments hold, as the last sweep found it.
+    pub fn space(&self) -> Vec<LaneSpace> {
+        self.space.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Brings everything into the views on disk.
@@ -293,9 +316,10 @@ impl Indexer {
         }
     }
 
-    /// The number below which the stream's fragments are expired; `None` where there is no such stream.
-    fn cutoff(&self, stream: StreamId) -> Option<FragmentNumber> {
-        Some(cutoff(self.clock.now(), self.catalog.stream_by_id(stream)?.retention))
+    /// What is kept of a stream; `None` where there is no such stream.
+    fn kept(&self, stream: StreamId) -> Option<Kept> {
+        let stream = self.catalog.stream_by_id(stream)?;
+        Some(Kept::of(&stream, &self.catalog, &self.floors, self.clock.now()))
     }
 }
 

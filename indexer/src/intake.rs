@@ -10,7 +10,7 @@ use catalog::Catalog;
 use fragment_log::{Durable, Follower, LaneId, Lsn};
 use tokio::sync::oneshot;
 
-use crate::assemble::{Assembled, Assembler, Fresh, Held, has_fragments};
+use crate::assemble::{Assembled, Assembler, Fresh, Unindexed, has_fragments};
 use crate::overlay::Overlay;
 use crate::{IndexError, Swept};
 
@@ -23,6 +23,8 @@ const PLENTY: usize = 5_000;
 pub(crate) enum Request {
     /// Sweep the retention.
     Sweep(oneshot::Sender<Result<Swept, IndexError>>),
+    /// Give so many bytes of the disk back.
+    MakeRoom(u64, oneshot::Sender<Result<Swept, IndexError>>),
     /// Bring everything into both views.
     Flush(oneshot::Sender<Result<(), IndexError>>),
 }
@@ -31,7 +33,7 @@ pub(crate) enum Request {
 #[derive(Default)]
 pub(crate) struct Delivery {
     pub fragments: Vec<Arc<Fresh>>,
-    pub held: Vec<Held>,
+    pub unindexed: Vec<Unindexed>,
     /// Up to where each lane is complete with this delivery.
     pub positions: Vec<(LaneId, Lsn)>,
     /// Lanes that were cut off and must be read again, from their position.
@@ -53,7 +55,7 @@ pub(crate) struct Intake {
 #[derive(Default)]
 struct State {
     queue: Vec<Arc<Fresh>>,
-    held: Vec<Held>,
+    unindexed: Vec<Unindexed>,
     lanes: BTreeMap<LaneId, Lane>,
     requests: Vec<Request>,
     stop: bool,
@@ -134,7 +136,7 @@ impl Intake {
         let mut delivery = Delivery { requests, stop: state.stop, ..Delivery::default() };
         if take {
             delivery.fragments = std::mem::take(&mut state.queue);
-            delivery.held = std::mem::take(&mut state.held);
+            delivery.unindexed = std::mem::take(&mut state.unindexed);
             delivery.positions = state.lanes.iter().map(|(id, lane)| (*id, lane.next)).collect();
             let behind = state.lanes.iter().filter(|(_, lane)| lane.behind);
             delivery.behind = behind.map(|(id, _)| *id).collect();
@@ -165,7 +167,7 @@ impl Follower for Intake {
             return;
         }
         let mut guard = self.state();
-        let State { queue, held, lanes, .. } = &mut *guard;
+        let State { queue, unindexed, lanes, .. } = &mut *guard;
         let lane = lanes.entry(id).or_default();
         if lane.behind {
             lane.seen = frames.last().map_or(lane.seen, |frame| frame.lsn);
@@ -177,7 +179,7 @@ impl Follower for Intake {
                     self.overlay.insert(&fresh);
                     queue.push(fresh);
                 }
-                Some(Assembled::Held(one)) => held.push(one),
+                Some(Assembled::Unindexed(one)) => unindexed.push(one),
                 None => {}
             }
         }

@@ -5,9 +5,9 @@
 //! expressions over tags, labels and codecs. An overlay in memory holds what neither has yet, so that a
 //! fragment is found by every query as soon as it is acknowledged.
 //!
-//! Invariants: an acknowledged fragment is found until its retention ends, and not after; both views can be
-//! deleted at any time without changing an answer; a log segment is removed only when nothing in it is
-//! within its retention; lanes of the log never wait for this crate; no tag value is in a file in the clear.
+//! Invariants: an acknowledged fragment is found until its retention ends, and not after, unless it is held or
+//! room must be made; a held fragment is found and its bytes stay, whatever else is done; both views can be
+//! deleted at any time without changing an answer; a log segment is removed only when nothing in it is kept; lanes of the log never wait for this crate; no tag value is in a file in the clear.
 //!
 //! Not promised: prefix, range or pattern search over values, which are blinded; an order of hits other
 //! than time; that a fragment whose stream was deleted is still answered while a query runs.
@@ -18,6 +18,7 @@ mod error;
 mod find;
 mod indexer;
 mod intake;
+mod kept;
 mod merge;
 mod open;
 mod overlay;
@@ -26,6 +27,7 @@ mod query;
 mod retention;
 mod row;
 mod search;
+mod space;
 mod timeline;
 mod view;
 
@@ -34,4 +36,4 @@ mod tests;
 
 pub use error::IndexError;
 pub use indexer::{IndexMetrics, Indexer, IndexerOptions};
-pub use query::{Bucket, ClockKind, FragmentEntry, Hit, Rebuilt, SearchQuery, Swept, Window};
+pub use query::{Bucket, ClockKind, FragmentEntry, Hit, LaneSpace, Rebuilt, SearchQuery, Swept, Window};

@@ -7,6 +7,7 @@ use base::{FragmentNumber, StreamId};
 use rusqlite::Connection;
 
 use crate::find::{Key, Visible};
+use crate::kept::Kept;
 use crate::view::Keys;
 use crate::{IndexError, Window};
 
@@ -23,7 +24,7 @@ pub(crate) struct Merge<'m> {
 
 struct Source {
     stream: StreamId,
-    cutoff: FragmentNumber,
+    kept: Kept,
     /// Read, behind the head.
     read: VecDeque<(i64, FragmentNumber)>,
     /// How many to read next; 0 where no more come.
@@ -43,7 +44,7 @@ impl<'m> Merge<'m> {
         for (stream, visible) in streams {
             // Many streams: each gives few. One stream: it gives all.
             let chunk = (CHUNK / streams.len()).max(1);
-            let source = Source { stream: *stream, cutoff: visible.cutoff, read: VecDeque::new(), chunk };
+            let source = Source { stream: *stream, kept: visible.kept.clone(), read: VecDeque::new(), chunk };
             merge.streams.push(source);
             merge.advance(
                 merge.streams.len() - 1,
@@ -69,8 +70,8 @@ impl<'m> Merge<'m> {
     fn advance(&mut self, place: usize, after: (i64, i64)) -> Result<(), IndexError> {
         let source = &mut self.streams[place];
         if source.read.is_empty() && source.chunk > 0 {
-            let Source { stream, cutoff, chunk, .. } = *source;
-            source.read = self.keys.read(stream, after, cutoff, chunk)?;
+            let chunk = source.chunk;
+            source.read = self.keys.read(source.stream, after, &source.kept, chunk)?;
             source.chunk = if source.read.len() < chunk { 0 } else { (2 * chunk).min(CHUNK) };
         }
         if let Some((time, number)) = source.read.pop_front() {

@@ -14,6 +14,7 @@ use crate::intake::Intake;
 use crate::overlay::Overlay;
 use crate::owner::{Owner, Waiting};
 use crate::search::{self, Blinder, Search};
+use crate::space::HeldSpace;
 use crate::view::{self, Applied, Tracks, Unusable, Writer};
 use crate::{IndexError, IndexerOptions, Rebuilt, damage};
 
@@ -43,7 +44,7 @@ pub(crate) fn open(
     }
     let (connection, tracks) = sorted_view(dir, &log)?;
     let tracks = Arc::new(tracks);
-    let writer = Writer::new(connection, Arc::clone(&tracks));
+    let writer = Writer::new(connection, Arc::clone(&tracks))?;
     let search = search_view(dir, &log, &writer)?;
     let overlay = Arc::new(Overlay::default());
     for entry in view::newest_of_all(writer.connection(), &tracks)? {
@@ -62,9 +63,15 @@ pub(crate) fn open(
         search,
         waiting: Waiting::default(),
         oldest: HashMap::new(),
+        floors: Arc::default(),
+        space: Arc::default(),
+        held: HeldSpace::default(),
+        holes: true,
         rebuilt: Rebuilt::default(),
     };
     read_log(&mut owner, &applied, progress)?;
+    owner.raise_floors()?;
+    owner.tell_space()?;
     Ok(Opened { owner, tracks })
 }
 

@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Clock, FragmentNumber, StreamId};
 use catalog::Catalog;
 use fragment_log::{LaneId, Log, LogError, Lsn};
 
-use crate::assemble::{Assembled, Fresh, Held};
+use crate::assemble::{Assembled, Fresh, Unindexed};
 use crate::intake::{Delivery, Intake, Lane, Request};
+use crate::kept::{Floors, Kept};
 use crate::overlay::Overlay;
 use crate::search::{GoneSegment, Search};
+use crate::space::HeldSpace;
 use crate::view::Writer;
-use crate::{IndexError, Rebuilt, damage};
+use crate::{IndexError, LaneSpace, Rebuilt, damage};
 
 /// The search view is committed after so long at the latest, while there is something to commit …
 const COMMIT_AFTER: Duration = Duration::from_secs(10);
@@ -40,8 +42,14 @@ pub(crate) struct Owner {
     pub writer: Writer,
     pub search: Search,
     pub waiting: Waiting,
-    /// The oldest number of each stream, as far as a sweep has looked.
-    pub oldest: HashMap<StreamId, FragmentNumber>,
+    /// The oldest number of each stream that is not held, as far as a sweep has looked, and what was kept then.
+    pub oldest: HashMap<StreamId, (Kept, FragmentNumber)>,
+    pub floors: Arc<Floors>,
+    /// What a sweep tells of space.
+    pub space: Arc<Mutex<Vec<LaneSpace>>>,
+    pub held: HeldSpace,
+    /// Whether the file system has holes, as far as is known.
+    pub holes: bool,
     /// What a rebuild tells.
     pub rebuilt: Rebuilt,
 }
@@ -82,6 +90,7 @@ impl Owner {
                     Request::Flush(answer) => drop(answer.send(std::mem::replace(&mut result, Ok(())))),
                     // Also where the views cannot be written: it may be what makes room for them.
                     Request::Sweep(answer) => drop(answer.send(self.sweep())),
+                    Request::MakeRoom(bytes, answer) => drop(answer.send(self.make_room(bytes))),
                 }
             }
             if stop {
@@ -94,7 +103,7 @@ impl Owner {
     /// Brings what was delivered into the views.
     fn advance(&mut self, now: bool) -> Result<(), IndexError> {
         if let Some(delivery) = self.waiting.delivery.take() {
-            if let Err(error) = self.sort(&delivery.fragments, &delivery.held, &delivery.positions) {
+            if let Err(error) = self.sort(&delivery.fragments, &delivery.unindexed, &delivery.positions) {
                 self.waiting.delivery = Some(delivery);
                 return Err(error);
             }
@@ -134,20 +143,20 @@ impl Owner {
         let log = Arc::clone(&self.log);
         let catalog = Arc::downgrade(&self.catalog);
         let mut lane = Lane::read_again(from, log.durable(id));
-        let (mut fragments, mut held) = (Vec::new(), Vec::new());
+        let (mut fragments, mut unindexed) = (Vec::new(), Vec::new());
         let mut failed = None;
         let result = log.replay(id, from, &mut |frame| {
             match lane.push(&frame, &catalog) {
                 Some(Assembled::Fragment(fresh)) => fragments.push(fresh),
-                Some(Assembled::Held(one)) => held.push(one),
+                Some(Assembled::Unindexed(one)) => unindexed.push(one),
                 None => {}
             }
             if fragments.len() < REPLAY_BATCH {
                 return Ok(());
             }
-            let taken = self.replayed(&fragments, &held, (id, lane.next), progress);
+            let taken = self.replayed(&fragments, &unindexed, (id, lane.next), progress);
             fragments.clear();
-            held.clear();
+            unindexed.clear();
             taken.map_err(|error| {
                 failed = Some(error);
                 LogError::Stopped { lane: id, why: "the index cannot be written".into() }
@@ -157,21 +166,21 @@ impl Owner {
             return Err(error);
         }
         result?;
-        self.replayed(&fragments, &held, (id, lane.next), progress)?;
+        self.replayed(&fragments, &unindexed, (id, lane.next), progress)?;
         Ok(lane)
     }
 
     fn replayed(
         &mut self,
         fragments: &[Arc<Fresh>],
-        held: &[Held],
+        unindexed: &[Unindexed],
         position: (LaneId, Lsn),
         progress: &mut dyn FnMut(Rebuilt),
     ) -> Result<(), IndexError> {
         for fresh in fragments {
             self.overlay.insert(fresh);
         }
-        self.sort(fragments, held, &[position])?;
+        self.sort(fragments, unindexed, &[position])?;
         self.rebuilt.fragments += fragments.len() as u64;
         progress(self.rebuilt);
         if self.waiting.unsearched.len() >= COMMIT_AT_REPLAY { self.commit_search() } else { Ok(()) }
@@ -181,14 +190,14 @@ impl Owner {
     fn sort(
         &mut self,
         fragments: &[Arc<Fresh>],
-        held: &[Held],
+        unindexed: &[Unindexed],
         positions: &[(LaneId, Lsn)],
     ) -> Result<(), IndexError> {
         let known = |(lane, next): &(LaneId, Lsn)| self.waiting.positions.get(lane) == Some(next);
-        if fragments.is_empty() && held.is_empty() && positions.iter().all(known) {
+        if fragments.is_empty() && unindexed.is_empty() && positions.iter().all(known) {
             return Ok(());
         }
-        self.writer.apply(fragments.iter().map(|fresh| fresh.entry.as_ref()), held, positions)?;
+        self.writer.apply(fragments.iter().map(|fresh| fresh.entry.as_ref()), unindexed, positions)?;
         self.waiting.positions.extend(positions.iter().copied());
         self.waiting.unsearched.extend(fragments.iter().cloned());
         Ok(())

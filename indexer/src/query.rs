@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::{FragmentMeta, FragmentNumber, StreamId, Timestamp};
 use catalog::StreamGlob;
-use fragment_log::Location;
+use fragment_log::{LaneId, Location};
 
 use crate::IndexError;
 use crate::search::Expression;
@@ -22,6 +22,18 @@ pub struct FragmentEntry {
     pub pieces: Vec<Location>,
     /// Where the sealed metadata entry is.
     pub commit: Location,
+}
+
+impl FragmentEntry {
+    /// All its frames in the log.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Location> {
+        self.pieces.iter().chain([&self.commit])
+    }
+
+    /// The bytes that they take there.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.places().map(|at| u64::from(at.len)).sum()
+    }
 }
 
 /// Which of a fragment's two times is compared.
@@ -132,10 +144,23 @@ pub struct Swept {
     pub fragments: u64,
     /// Log segments given back.
     pub segments: u64,
-    /// Bytes of those segments.
+    /// Bytes of the disk given back, with those segments and out of others.
     pub bytes: u64,
     /// Whether expired rows are left for the next call.
     pub more: bool,
+}
+
+/// The bytes of fragments in one lane of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneSpace {
+    /// The lane.
+    pub lane: LaneId,
+    /// Of fragments that are kept, those that are held included.
+    pub live: u64,
+    /// Not needed any more, and still taking space.
+    pub dead: u64,
+    /// Of fragments that evidence holds protect. Looked at once a minute.
+    pub held: u64,
 }
 
 /// The number below which fragments of a stream are expired.

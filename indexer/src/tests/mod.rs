@@ -3,6 +3,7 @@
 mod follow;
 mod model;
 mod search;
+mod space;
 mod view;
 mod world;
 

@@ -17,6 +17,8 @@ enum Step {
     Advance { millis: i64 },
     ShortenRetention { stream: usize, by: u64 },
     Delete { stream: usize },
+    Hold { stream: usize, back: i64, length: i64 },
+    ClearHolds { stream: usize },
     Flush,
     Sweep,
     Reopen,
@@ -30,6 +32,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0_i64..15_000).prop_map(|millis| Step::Advance { millis }),
         1 => (0_usize..3, 1_u64..20).prop_map(|(stream, by)| Step::ShortenRetention { stream, by }),
         1 => (0_usize..3).prop_map(|stream| Step::Delete { stream }),
+        2 => (0_usize..3, 0_i64..5_000, 0_i64..9_000)
+            .prop_map(|(stream, back, length)| Step::Hold { stream, back, length }),
+        1 => (0_usize..3).prop_map(|stream| Step::ClearHolds { stream }),
         2 => Just(Step::Flush),
         4 => Just(Step::Sweep),
         1 => Just(Step::Reopen),
@@ -42,6 +47,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     /// Retention by stream.
     streams: BTreeMap<StreamId, Duration>,
+    /// Id and span of each hold that stands.
+    holds: BTreeMap<StreamId, Vec<(String, i64, i64)>>,
     fragments: Vec<(FragmentEntry, bool)>,
 }
 
@@ -49,7 +56,16 @@ impl Model {
     fn visible(&self, now: Timestamp) -> impl Iterator<Item = &(FragmentEntry, bool)> {
         self.fragments.iter().filter(move |(entry, _)| {
             let retention = self.streams.get(&entry.stream);
-            retention.is_some_and(|kept| entry.meta.number.server_timestamp() >= now - *kept)
+            let kept = |kept: &Duration| entry.meta.number.server_timestamp() >= now - *kept;
+            retention.is_some_and(|retention| kept(retention) || self.is_held(entry))
+        })
+    }
+
+    fn is_held(&self, entry: &FragmentEntry) -> bool {
+        let begins = [entry.meta.producer_timestamp, entry.meta.number.server_timestamp()];
+        let mut holds = self.holds.get(&entry.stream).into_iter().flatten();
+        holds.any(|(_, start, end)| {
+            begins.iter().any(|at| at.millis() <= *end && at.millis() + 2000 >= *start)
         })
     }
 
@@ -78,7 +94,8 @@ impl Model {
             }
         }
         for stream in self.streams.keys() {
-            let newest = self.visible(now).filter(|(entry, _)| entry.stream == *stream).last();
+            let last = self.fragments.iter().rfind(|(entry, _)| entry.stream == *stream);
+            let newest = last.filter(|last| self.visible(now).any(|visible| visible == *last));
             assert_eq!(indexer.newest(*stream).as_deref(), newest.map(|(entry, _)| entry));
         }
     }
@@ -121,7 +138,26 @@ async fn run(steps: Vec<Step>) {
                     world.retain(ids[stream], *retention).await;
                 }
             }
+            Step::Hold { stream, back, length } => {
+                // What has gone already would come back with a rebuild: nobody promises either way.
+                let long = Duration::from_secs(15);
+                if model.streams.get(&ids[stream]).is_some_and(|retention| *retention > long) {
+                    let start = world.clock.now().millis() - back;
+                    let holds = model.holds.entry(ids[stream]).or_default();
+                    let id = format!("{}-{start}-{length}", holds.len());
+                    world.hold(ids[stream], &id, start, start + length).await;
+                    holds.push((id, start, start + length));
+                }
+            }
+            Step::ClearHolds { stream } => {
+                for (id, ..) in model.holds.remove(&ids[stream]).unwrap_or_default() {
+                    world.clear_hold(ids[stream], &id).await;
+                }
+            }
             Step::Delete { stream } => {
+                for (id, ..) in model.holds.remove(&ids[stream]).unwrap_or_default() {
+                    world.clear_hold(ids[stream], &id).await;
+                }
                 if model.streams.remove(&ids[stream]).is_some() {
                     world.catalog.delete_stream(ids[stream], None).await.unwrap();
                 }

@@ -8,6 +8,7 @@ use fragment_log::{LaneId, Lsn, RetentionClass};
 use proptest::prelude::*;
 
 use super::{NOON, entry};
+use crate::kept::Kept;
 use crate::view::{self, Keys, Removal, Tracks, Writer};
 use crate::{ClockKind, FragmentEntry, Window};
 
@@ -16,7 +17,11 @@ const LANE: LaneId = LaneId::Bulk(RetentionClass::Week);
 fn writer(dir: &std::path::Path) -> (Writer, Arc<Tracks>) {
     let connection = view::open(&dir.join(view::FILE)).unwrap();
     let tracks = Arc::new(Tracks::load(&connection).unwrap());
-    (Writer::new(connection, Arc::clone(&tracks)), tracks)
+    (Writer::new(connection, Arc::clone(&tracks)).unwrap(), tracks)
+}
+
+fn all() -> Kept {
+    Kept::new(FragmentNumber::MIN, Vec::new())
 }
 
 fn window(clock: ClockKind, start: i64, end: i64) -> Window {
@@ -37,11 +42,12 @@ fn a_view_says_what_it_has_after_it_was_closed() {
     let (writer, tracks) = writer(dir.path());
     let applied = writer.applied().unwrap()[&LANE];
     assert_eq!((applied.sorted, applied.searched), (Lsn(9), Lsn(5)));
-    let live = writer.live().unwrap();
-    let counts: Vec<_> = live.iter().map(|((_, segment), live)| (*segment, live.fragments)).collect();
+    let counts: Vec<_> =
+        writer.usage().segments.iter().map(|((_, segment), live)| (*segment, live.fragments)).collect();
     assert_eq!(counts, [(3, 1), (4, 1)]);
-    let found = view::range(writer.connection(), &tracks, StreamId(1), &Window::ALL, FragmentNumber::MIN, 10)
-        .unwrap();
+    let found =
+        view::range(writer.connection(), &tracks, StreamId(1), &Window::ALL, &all(), FragmentNumber::MIN, 10)
+            .unwrap();
     assert_eq!(found, entries);
     assert_eq!(view::newest_of_all(writer.connection(), &tracks).unwrap(), entries[1..]);
 }
@@ -97,7 +103,10 @@ fn check(
             let holds = |entry: &&FragmentEntry| window.holds(&entry.meta) && entry.meta.number >= from;
             let wanted: Vec<_> = model.values().filter(of_stream).filter(holds).cloned().collect();
             let connection = writer.connection();
-            let found = view::range(connection, tracks, StreamId(stream), &window, from, 5).unwrap();
+            let kept = Kept::new(from, Vec::new());
+            let found =
+                view::range(connection, tracks, StreamId(stream), &window, &kept, FragmentNumber::MIN, 5)
+                    .unwrap();
             assert_eq!(found, wanted[..wanted.len().min(5)]);
             let mut keys: Vec<_> =
                 wanted.iter().map(|entry| (window.time_of(&entry.meta), entry.meta.number)).collect();
@@ -105,9 +114,9 @@ fn check(
             let after =
                 keys.first().map_or((i64::MIN, i64::MAX), |key| (key.0, key.1.to_u64().cast_signed()));
             let mut read = Keys::new(connection, window).unwrap();
-            let found = read.read(StreamId(stream), after, from, 100).unwrap();
+            let found = read.read(StreamId(stream), after, &kept, 100).unwrap();
             assert_eq!(found, keys.get(1..).unwrap_or_default());
-            let latest = view::latest(connection, tracks, StreamId(stream), from, 3).unwrap();
+            let latest = view::latest(connection, tracks, StreamId(stream), &kept, 3).unwrap();
             let newest: Vec<_> =
                 model.values().filter(of_stream).filter(|entry| entry.meta.number >= from).cloned().collect();
             assert_eq!(latest, newest[newest.len().saturating_sub(3)..]);
@@ -138,7 +147,8 @@ proptest! {
                 }
                 Step::Remove { stream, keep } => {
                     let below = FragmentNumber::at(Timestamp::from_millis(now - keep));
-                    let removal = Removal { stream: StreamId(stream), below, limit: 3 };
+                    let kept = Kept::new(below, Vec::new());
+                    let removal = Removal { stream: StreamId(stream), kept: &kept, limit: 3 };
                     let gone: Vec<_> =
                         model.range((stream, 0)..(stream, below.to_u64())).map(|(key, _)| *key).take(3).collect();
                     prop_assert_eq!(writer.remove(&removal).unwrap(), gone.len());
@@ -154,9 +164,11 @@ proptest! {
             segments.into_iter().for_each(|segment| *live.entry(segment).or_insert(0) += 1);
         }
         let mut counted: BTreeMap<_, _> =
-            writer.live().unwrap().iter().map(|((_, segment), live)| (*segment, live.fragments)).collect();
+            writer.usage().segments.iter().map(|((_, segment), live)| (*segment, live.fragments)).collect();
         counted.retain(|_, fragments| *fragments != 0);
         prop_assert_eq!(counted, live);
+        let again = Writer::new(view::open(&dir.path().join(view::FILE)).unwrap(), Arc::clone(&tracks)).unwrap();
+        prop_assert_eq!(writer.usage(), again.usage(), "memory says what the table says");
         for asked in asked {
             check(&writer, &tracks, &model, asked);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base::{Clock, FragmentNumber, Limits, RunId, StreamId, StreamName, SystemEntropy, Tags, Timestamp};
 use bytes::Bytes;
-use catalog::{Catalog, CatalogOptions, NewStream, Stream, StreamGlob, StreamUpdate};
+use catalog::{Catalog, CatalogOptions, NewHold, NewStream, Principal, Stream, StreamGlob, StreamUpdate};
 use fragment_log::{Entry, FrameKind, LaneId, Log, MasterKey, Options, RetentionClass};
 
 use super::{NOON, entry};
@@ -18,6 +18,14 @@ const MASTER: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 /// Small, so that a few fragments fill a segment.
 const SEGMENT_BYTES: u64 = 64 * 1024;
 const PIECE: usize = 5_000;
+
+/// How large things are.
+#[derive(Clone, Copy)]
+pub(crate) struct Sizes {
+    pub segment: u64,
+    /// Of a fragment's two pieces.
+    pub piece: usize,
+}
 
 /// A clock that stands still until it is moved.
 pub(crate) struct StillClock(AtomicI64);
@@ -41,6 +49,7 @@ impl Clock for StillClock {
 /// What runs on a data folder.
 pub(crate) struct World {
     pub dir: PathBuf,
+    sizes: Sizes,
     pub clock: Arc<StillClock>,
     pub log: Arc<Log>,
     pub catalog: Arc<Catalog>,
@@ -48,12 +57,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn open(dir: &Path) -> Self {
-        Self::at(dir, Arc::new(StillClock(AtomicI64::new(NOON))))
+        Self::sized(dir, Sizes { segment: SEGMENT_BYTES, piece: PIECE })
     }
 
-    fn at(dir: &Path, clock: Arc<StillClock>) -> Self {
+    pub(crate) fn sized(dir: &Path, sizes: Sizes) -> Self {
+        Self::at(dir, sizes, Arc::new(StillClock(AtomicI64::new(NOON))))
+    }
+
+    fn at(dir: &Path, sizes: Sizes, clock: Arc<StillClock>) -> Self {
         let options = Options {
-            segment_bytes: SEGMENT_BYTES,
+            segment_bytes: sizes.segment,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ..Options::new(dir, MasterKey::from_base64(MASTER).unwrap())
         };
@@ -68,17 +81,17 @@ impl World {
             device_retention: Duration::from_hours(1),
         };
         let catalog = Catalog::open(Arc::clone(&log), options).unwrap();
-        Self { dir: dir.to_owned(), clock, log, catalog }
+        Self { dir: dir.to_owned(), sizes, clock, log, catalog }
     }
 
     /// Closes everything and opens it again.
     pub(crate) fn reopen(self, indexer: Option<Arc<Indexer>>) -> Self {
         drop(indexer);
-        let Self { dir, clock, log, catalog } = self;
+        let Self { dir, sizes, clock, log, catalog } = self;
         drop(catalog);
         assert_eq!(Arc::strong_count(&log), 1, "somebody keeps the log open");
         drop(log);
-        Self::at(&dir, clock)
+        Self::at(&dir, sizes, clock)
     }
 
     pub(crate) fn options(&self) -> IndexerOptions {
@@ -96,6 +109,27 @@ impl World {
     pub(crate) async fn retain(&self, stream: StreamId, retention: Duration) {
         let update = StreamUpdate::Retention(retention);
         self.catalog.update_stream(stream, None, update).await.unwrap();
+    }
+
+    pub(crate) async fn keep_bytes(&self, stream: StreamId, retention: Duration, bytes: Option<u64>) {
+        let update = StreamUpdate::Keep { retention, bytes };
+        self.catalog.update_stream(stream, None, update).await.unwrap();
+    }
+
+    /// Someone who sets holds.
+    async fn by(&self) -> Principal {
+        Principal::AccessKey(self.catalog.create_access_key(None).await.unwrap())
+    }
+
+    /// Holds a span of a stream's time, in milliseconds.
+    pub(crate) async fn hold(&self, stream: StreamId, id: &str, start: i64, end: i64) {
+        let at = Timestamp::from_millis;
+        let hold = NewHold { id: id.into(), start: at(start), end: at(end), reason: "a test".into() };
+        self.catalog.set_hold(stream, hold, &self.by().await).await.unwrap();
+    }
+
+    pub(crate) async fn clear_hold(&self, stream: StreamId, id: &str) {
+        self.catalog.clear_hold(stream, id, &self.by().await).await.unwrap();
     }
 
     /// Appends a fragment of two pieces that arrives now, and gives what the index must say of it.
@@ -123,7 +157,7 @@ impl World {
         let mut expected = entry(stream.0, now, now + skew, 0);
         expected.has_tags = !tags.is_empty();
         expected.meta.run_id = RunId(FragmentNumber::at(Timestamp::from_millis(NOON)));
-        expected.meta.size_bytes = 2 * PIECE as u64;
+        expected.meta.size_bytes = 2 * self.sizes.piece as u64;
         let mut meta = expected.meta.clone();
         meta.tags =
             tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Tags>();
@@ -139,7 +173,7 @@ impl World {
             flags: 0,
             payload: vec![payload],
         };
-        let piece = || Bytes::from(vec![7; PIECE]);
+        let piece = || Bytes::from(vec![7; self.sizes.piece]);
         let entries = vec![
             entry(FrameKind::Media, 0, piece()),
             entry(FrameKind::Media, 1, piece()),

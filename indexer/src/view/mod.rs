@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `fragments` | stream, number | what queries compare in columns, the rest packed ([`crate::row`]) |
 //! | `tracks` | id | static track descriptions, each once |
-//! | `live` | lane, log segment | fragments and bytes still needed there; first and last number ever there |
+//! | `live` | lane, log segment, stream | fragments and bytes needed there, bytes dead there; first and last number |
+//! | `held` | stream, number | fragments that are not understood, and therefore kept |
 //! | `applied` | lane | the first LSN that this view, and the search view, may lack |
 //!
 //! A row exists from the transaction that also moves `applied`. No tag value, label or secret is in it.
@@ -12,6 +13,7 @@
 mod pool;
 mod read;
 mod tracks;
+mod usage;
 mod write;
 
 use std::collections::BTreeMap;
@@ -22,14 +24,17 @@ use fragment_log::{LaneId, Lsn};
 use rusqlite::{Connection, OpenFlags};
 
 pub(crate) use pool::Pool;
-pub(crate) use read::{Keys, Span, fragment, latest, newest_of_all, oldest, range, spans};
+pub(crate) use read::{
+    Keys, Span, fragment, held, latest, newest_of_all, not_held, oldest_gone, range, spans,
+};
 pub(crate) use tracks::Tracks;
-pub(crate) use write::{Live, Removal, Writer};
+pub(crate) use usage::{Usage, Used};
+pub(crate) use write::{Removal, Writer};
 
 /// The file's name under `DATA/index/`.
 pub(crate) const FILE: &str = "fragments.sqlite";
 /// `PRAGMA user_version`: another one is rebuilt.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// Larger files are not read through at open; damage there shows when it is met.
 const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -42,14 +47,17 @@ const SCHEMA: &str = "
     CREATE INDEX by_producer ON fragments (stream, producer, number, duration, size);
     CREATE TABLE tracks (id INTEGER PRIMARY KEY, described TEXT NOT NULL);
     CREATE TABLE live (
-        lane INTEGER NOT NULL, segment INTEGER NOT NULL, fragments INTEGER NOT NULL,
-        bytes INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-        PRIMARY KEY (lane, segment)
+        lane INTEGER NOT NULL, segment INTEGER NOT NULL, stream INTEGER NOT NULL,
+        fragments INTEGER NOT NULL, live INTEGER NOT NULL, dead INTEGER NOT NULL,
+        first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (lane, segment, stream)
+    ) WITHOUT ROWID;
+    CREATE TABLE held (
+        stream INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (stream, number)
     ) WITHOUT ROWID;
     CREATE TABLE applied (
         lane INTEGER PRIMARY KEY, next INTEGER NOT NULL, searched INTEGER NOT NULL
     );
-    PRAGMA user_version = 1;
+    PRAGMA user_version = 2;
 ";
 
 /// Up to where a lane was followed.

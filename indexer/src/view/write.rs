@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::{FragmentNumber, StreamId};
-use fragment_log::{LaneId, Location, Lsn};
+use fragment_log::{FrameHeader, LaneId, Location, Lsn};
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Applied, Tracks, int, key, read};
-use crate::assemble::Held;
+use super::usage::{Become, Changes};
+use super::{Applied, Tracks, Usage, int, key, read};
+use crate::assemble::Unindexed;
+use crate::kept::Kept;
 use crate::row::{self, Columns};
 use crate::{FragmentEntry, IndexError};
 
@@ -16,54 +18,39 @@ use crate::{FragmentEntry, IndexError};
 pub(crate) struct Writer {
     connection: Connection,
     tracks: Arc<Tracks>,
+    usage: Usage,
 }
 
 /// Rows of one stream to be removed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Removal {
+pub(crate) struct Removal<'k> {
     pub stream: StreamId,
-    /// Rows below this number go.
-    pub below: FragmentNumber,
+    /// Rows that are not kept go.
+    pub kept: &'k Kept,
     /// Most rows removed in this call.
     pub limit: usize,
 }
 
-/// What a log segment holds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Live {
-    /// Fragments that are still needed.
-    pub fragments: i64,
-    /// The least and the greatest number that ever was there.
-    pub first: FragmentNumber,
-    pub last: FragmentNumber,
-}
-
-/// Change of one `live` row.
-#[derive(Clone, Copy)]
-struct Change {
-    fragments: i64,
-    bytes: i64,
-    first: i64,
-    last: i64,
-}
-
-type Changes = BTreeMap<(LaneId, u64), Change>;
-
 impl Writer {
-    pub(crate) fn new(connection: Connection, tracks: Arc<Tracks>) -> Self {
-        Self { connection, tracks }
+    pub(crate) fn new(connection: Connection, tracks: Arc<Tracks>) -> Result<Self, IndexError> {
+        let usage = Usage::load(&connection)?;
+        Ok(Self { connection, tracks, usage })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Adds fragments, those that are there already left as they are, marks what `held` locations keep
-    /// their log segments, and moves `applied`.
+    pub(crate) fn tracks(&self) -> &Tracks {
+        &self.tracks
+    }
+
+    /// Adds fragments, those that are there already left as they are, counts the space of what is not
+    /// indexed, and moves `applied`.
     pub(crate) fn apply<'e>(
         &mut self,
         entries: impl Iterator<Item = &'e FragmentEntry> + Clone,
-        held: &[Held],
+        unindexed: &[Unindexed],
         positions: &[(LaneId, Lsn)],
     ) -> Result<u64, IndexError> {
         // First, so that no description belongs to a transaction that is taken back.
@@ -71,14 +58,15 @@ impl Writer {
             self.tracks.id(&self.connection, track)?;
         }
         let transaction = self.connection.transaction()?;
-        let mut changes = Changes::new();
+        let mut changes = Changes::default();
         let inserted = insert(&transaction, &self.tracks, entries, &mut changes)?;
-        for Held { number, pieces } in held {
-            count(&mut changes, pieces.iter(), int(number.to_u64()), 1);
+        for one in unindexed {
+            note_unindexed(&transaction, one, &mut changes)?;
         }
-        apply_changes(&transaction, &changes)?;
+        changes.write(&transaction)?;
         move_applied(&transaction, positions, "next")?;
         transaction.commit()?;
+        self.usage.apply(&changes);
         Ok(inserted)
     }
 
@@ -90,52 +78,85 @@ impl Writer {
     }
 
     /// Removes rows, oldest first, and gives how many. Durable when it returns, so that segments may go.
-    pub(crate) fn remove(&mut self, removal: &Removal) -> Result<usize, IndexError> {
+    pub(crate) fn remove(&mut self, removal: &Removal<'_>) -> Result<usize, IndexError> {
         self.connection.execute_batch("PRAGMA synchronous = FULL")?;
         let removed = self.remove_rows(removal);
         self.connection.execute_batch("PRAGMA synchronous = NORMAL")?;
         removed
     }
 
-    fn remove_rows(&mut self, removal: &Removal) -> Result<usize, IndexError> {
+    fn remove_rows(&mut self, removal: &Removal<'_>) -> Result<usize, IndexError> {
         let transaction = self.connection.transaction()?;
-        let expired = read::below(&transaction, &self.tracks, removal)?;
-        let Some(last) = expired.last() else {
+        let gone = read::gone(&transaction, &self.tracks, removal)?;
+        let Some(last) = gone.last() else {
             return Ok(0);
         };
-        let mut changes = Changes::new();
-        for entry in &expired {
-            count(&mut changes, places(entry), int(entry.meta.number.to_u64()), -1);
+        let mut changes = Changes::default();
+        for entry in &gone {
+            changes.count(entry.stream, int(entry.meta.number.to_u64()), entry.places(), Become::Dead);
         }
         let (stream, number) = key(removal.stream, last.meta.number);
-        transaction.execute("DELETE FROM fragments WHERE stream = ?1 AND number <= ?2", [stream, number])?;
-        apply_changes(&transaction, &changes)?;
+        let sql = format!(
+            "DELETE FROM fragments WHERE stream = ?1 AND number <= ?2 AND {}",
+            removal.kept.gone_condition()
+        );
+        transaction.execute(&sql, [stream, number])?;
+        changes.write(&transaction)?;
         transaction.commit()?;
-        Ok(expired.len())
+        self.usage.apply(&changes);
+        Ok(gone.len())
     }
 
-    /// What is needed in each log segment that holds or held fragments.
-    pub(crate) fn live(&self) -> Result<BTreeMap<(LaneId, u64), Live>, IndexError> {
-        let mut statement =
-            self.connection.prepare("SELECT lane, segment, fragments, first, last FROM live")?;
-        let mut rows = statement.query([])?;
-        let mut all = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            let number = |at| {
-                Ok::<_, rusqlite::Error>(FragmentNumber::from_u64(row.get::<_, i64>(at)?.cast_unsigned()))
-            };
-            if let Some(lane) = LaneId::from_code(row.get(0)?) {
-                let live = Live { fragments: row.get(2)?, first: number(3)?, last: number(4)? };
-                all.insert((lane, row.get::<_, i64>(1)?.cast_unsigned()), live);
+    /// What the log's segments hold.
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// The streams that need something in a log segment, each with the greatest number it ever had there.
+    pub(crate) fn streams_in(
+        &self,
+        lane: LaneId,
+        segment: u64,
+    ) -> Result<Vec<(StreamId, FragmentNumber)>, IndexError> {
+        let sql = "SELECT stream, last FROM live WHERE lane = ?1 AND segment = ?2 AND fragments > 0";
+        let mut statement = self.connection.prepare(sql)?;
+        let rows = statement.query_map(params![lane.code(), int(segment)], |row| {
+            let (stream, last): (i64, i64) = (row.get(0)?, row.get(1)?);
+            Ok((StreamId(stream.cast_unsigned()), FragmentNumber::from_u64(last.cast_unsigned())))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The frames of a log segment that no fragment needs.
+    pub(crate) fn dead(&self, frames: &[(FrameHeader, Location)]) -> Result<Vec<Location>, IndexError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM fragments WHERE stream = ?1 AND number = ?2)
+                   OR EXISTS (SELECT 1 FROM held WHERE stream = ?1 AND number = ?2)";
+        let mut needed = self.connection.prepare(sql)?;
+        let mut dead = Vec::new();
+        for (header, at) in frames {
+            let (stream, number) = key(header.stream, FragmentNumber::from_u64(header.first_sequence));
+            if !needed.query_row([stream, number], |row| row.get::<_, bool>(0))? {
+                dead.push(*at);
             }
         }
-        Ok(all)
+        Ok(dead)
+    }
+
+    /// Notes that nothing dead takes space in a log segment any more.
+    pub(crate) fn punched(&mut self, lane: LaneId, segment: u64) -> Result<(), IndexError> {
+        let sql = "UPDATE live SET dead = 0 WHERE lane = ?1 AND segment = ?2";
+        self.connection.execute(sql, params![lane.code(), int(segment)])?;
+        if let Some(used) = self.usage.segments.get_mut(&(lane, segment)) {
+            used.dead = 0;
+        }
+        Ok(())
     }
 
     /// Forgets a log segment that is gone.
-    pub(crate) fn forget_segment(&self, lane: LaneId, segment: u64) -> Result<(), IndexError> {
+    pub(crate) fn forget_segment(&mut self, lane: LaneId, segment: u64) -> Result<(), IndexError> {
         let sql = "DELETE FROM live WHERE lane = ?1 AND segment = ?2";
         self.connection.execute(sql, params![lane.code(), int(segment)])?;
+        self.usage.segments.remove(&(lane, segment));
         Ok(())
     }
 
@@ -149,6 +170,22 @@ impl Writer {
     pub(crate) fn applied(&self) -> Result<BTreeMap<LaneId, Applied>, IndexError> {
         Ok(super::applied(&self.connection)?)
     }
+}
+
+/// Notes frames that are not in `fragments`: what is not understood is kept, what has no stream is dead.
+fn note_unindexed(
+    transaction: &Transaction<'_>,
+    one: &Unindexed,
+    changes: &mut Changes,
+) -> Result<(), rusqlite::Error> {
+    let Unindexed { stream, number, pieces, wanted } = one;
+    let (row, number) = key(*stream, *number);
+    if !wanted {
+        changes.count(*stream, number, pieces.iter(), Become::FoundDead);
+    } else if transaction.execute("INSERT OR IGNORE INTO held VALUES (?1, ?2)", [row, number])? > 0 {
+        changes.count(*stream, number, pieces.iter(), Become::Live);
+    }
+    Ok(())
 }
 
 fn insert<'e>(
@@ -170,45 +207,10 @@ fn insert<'e>(
         let row = params![stream, number, columns.producer_ms, columns.duration_ms, size, packed];
         if statement.execute(row)? > 0 {
             inserted += 1;
-            count(changes, places(entry), number, 1);
+            changes.count(columns.stream, number, entry.places(), Become::Live);
         }
     }
     Ok(inserted)
-}
-
-/// All frames of a fragment.
-fn places(entry: &FragmentEntry) -> impl Iterator<Item = &Location> {
-    entry.pieces.iter().chain([&entry.commit])
-}
-
-/// Counts a fragment once for each log segment that it lies in.
-fn count<'l>(changes: &mut Changes, places: impl Iterator<Item = &'l Location>, number: i64, by: i64) {
-    let mut last = None;
-    for at in places {
-        let segment = (at.lane, at.segment);
-        let change =
-            changes.entry(segment).or_insert(Change { fragments: 0, bytes: 0, first: number, last: number });
-        // The frames of a fragment are in the log's order, so that a segment's come one after another.
-        if last != Some(segment) {
-            change.fragments += by;
-        }
-        change.bytes += by * i64::from(at.len);
-        change.first = change.first.min(number);
-        change.last = change.last.max(number);
-        last = Some(segment);
-    }
-}
-
-fn apply_changes(transaction: &Transaction<'_>, changes: &Changes) -> Result<(), IndexError> {
-    let mut statement = transaction.prepare(
-        "INSERT INTO live VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (lane, segment) DO UPDATE SET
-         fragments = fragments + ?3, bytes = bytes + ?4, first = min(first, ?5), last = max(last, ?6)",
-    )?;
-    for ((lane, segment), change) in changes {
-        let Change { fragments, bytes, first, last } = *change;
-        statement.execute(params![lane.code(), int(*segment), fragments, bytes, first, last])?;
-    }
-    Ok(())
 }
 
 fn move_applied(

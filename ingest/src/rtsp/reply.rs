@@ -88,6 +88,10 @@ fn catalog_status(error: &CatalogError) -> StatusCode {
         | CatalogError::Invalid { .. }
         | CatalogError::AccessKeyExists(_)
         | CatalogError::NoSuchCredential(_)
+        | CatalogError::HoldExists(_)
+        | CatalogError::NoSuchHold(_)
+        | CatalogError::TooManyHolds(_)
+        | CatalogError::Held(_)
         | CatalogError::CommandVersion { .. }
         | CatalogError::Command(_)
         | CatalogError::View { .. }
