@@ -22,12 +22,18 @@ use crate::segment::Segment;
 use crate::verify::{Summary, verify};
 use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};
 
+/// A segment takes at most such a part of the disk …
+const SEGMENTS_OF_A_DISK: u64 = 64;
+/// … unless that is less than this.
+const LEAST_SEGMENT_BYTES: u64 = 1024 * 1024;
+
 /// How to open a log.
 #[derive(Clone)]
 pub struct Options {
     /// The data folder.
     pub dir: PathBuf,
-    /// Size at which a bulk lane's segment is closed; other lanes close at a quarter of it.
+    /// Size at which a bulk lane's segment is closed; other lanes close at a quarter of it. A small disk
+    /// closes them sooner.
     pub segment_bytes: u64,
     /// Age at which a segment is closed.
     pub segment_age: Duration,
@@ -114,6 +120,9 @@ impl Log {
             short: AtomicBool::new(false),
             _lock: lock,
         };
+        // So that on a small disk there is always an old segment that can make room.
+        let part = log.disk_space()?.total / SEGMENTS_OF_A_DISK;
+        let segment_bytes = segment_bytes.min(part.max(LEAST_SEGMENT_BYTES));
         for id in LaneId::all() {
             log.open_lane(id, segment_bytes)?;
         }
@@ -261,7 +270,7 @@ impl Log {
     /// # Errors
     /// [`LogError::Io`].
     pub fn keep_reserve(&self, reserve: u64) -> Result<DiskSpace, LogError> {
-        let space = freed::space(&*self.reader.io, &self.reader.layout.log())?;
+        let space = self.disk_space()?;
         let short = space.available < reserve;
         if self.short.swap(short, Ordering::Relaxed) != short {
             let DiskSpace { available, total } = space;
@@ -272,6 +281,14 @@ impl Log {
             }
         }
         Ok(space)
+    }
+
+    /// The space of the disk under the data folder.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn disk_space(&self) -> Result<DiskSpace, LogError> {
+        freed::space(&*self.reader.io, &self.reader.layout.log())
     }
 
     fn check_room(&self, lane: LaneId) -> Result<(), LogError> {

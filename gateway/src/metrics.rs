@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fragment_log::LaneMetrics;
 use http::StatusCode;
+use indexer::LaneSpace;
 use ingest::StreamState;
 
 use crate::app::App;
@@ -19,6 +20,8 @@ pub struct Metrics {
     operations: Vec<Answers>,
     /// Connections that are open, by listener.
     pub connections: Connections,
+    /// The disk under the data folder.
+    pub disk: Disk,
 }
 
 /// Answers of an operation, by whose doing they are.
@@ -38,10 +41,27 @@ pub struct Connections {
     pub https: AtomicU64,
 }
 
+/// The disk under the data folder, as it was looked at last, in bytes.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// Of the file system.
+    pub total: AtomicU64,
+    /// That may still be taken.
+    pub available: AtomicU64,
+    /// Below which the oldest footage goes.
+    pub floor: AtomicU64,
+    /// Below which no new data is taken.
+    pub reserve: AtomicU64,
+    /// Given back since the start.
+    pub given_back_bytes: AtomicU64,
+    /// Fragments that went to make room.
+    pub evicted_fragments: AtomicU64,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let operations = OPERATIONS.iter().map(|_| Answers::default()).collect();
-        Self { operations, connections: Connections::default() }
+        Self { operations, connections: Connections::default(), disk: Disk::default() }
     }
 }
 
@@ -70,6 +90,7 @@ pub fn page(app: &App) -> String {
     gateway(&mut page, &app.metrics);
     log(&mut page, app);
     index(&mut page, app);
+    space(&mut page, app);
     page.0
 }
 
@@ -142,6 +163,36 @@ fn index(page: &mut Page, app: &App) {
     let behind = "Lanes that the index could not follow and reads from the log again.";
     page.family("millrace_index_lanes_behind", "gauge", behind);
     page.sample("millrace_index_lanes_behind", &[], metrics.lanes_behind);
+}
+
+fn space(page: &mut Page, app: &App) {
+    let disk = &app.metrics.disk;
+    page.family("millrace_disk_bytes", "gauge", "The file system of the data folder.");
+    for (state, bytes) in [
+        ("total", &disk.total),
+        ("available", &disk.available),
+        ("floor", &disk.floor),
+        ("reserve", &disk.reserve),
+    ] {
+        page.sample("millrace_disk_bytes", &[("state", state)], bytes.load(Ordering::Relaxed));
+    }
+    let help =
+        "Bytes of fragments: kept (live), of them under evidence holds (held), not needed any more (dead).";
+    page.family("millrace_fragment_bytes", "gauge", help);
+    for LaneSpace { lane, live, dead, held } in app.indexer.space() {
+        for (state, bytes) in [("live", live), ("held", held), ("dead", dead)] {
+            let labels = [("lane", lane.to_string()), ("state", state.to_owned())];
+            let labels = labels.each_ref().map(|(name, value)| (*name, value.as_str()));
+            page.sample("millrace_fragment_bytes", &labels, bytes);
+        }
+    }
+    for (name, help, count) in [
+        ("millrace_given_back_bytes_total", "Bytes given back to the file system.", &disk.given_back_bytes),
+        ("millrace_evicted_fragments_total", "Fragments that went to make room.", &disk.evicted_fragments),
+    ] {
+        page.family(name, "counter", help);
+        page.sample(name, &[], count.load(Ordering::Relaxed));
+    }
 }
 
 /// Counts stay exact up to 2^53, as every reader of the format takes them.

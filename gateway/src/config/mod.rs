@@ -20,7 +20,7 @@ use ingest::TimestampSource;
 
 pub use error::ConfigError;
 pub use example::example;
-pub use values::{Account, BaseUrl, LogFormat, Region, Roles, words};
+pub use values::{Account, BaseUrl, LogFormat, Region, Roles, Share, words};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,10 @@ pub struct Config {
     pub master_key_command: Vec<String>,
     /// How long streams that a device's first push makes keep their footage.
     pub device_retention: Duration,
+    /// Free space below which the oldest footage goes.
+    pub free_floor: Share,
+    /// Free space below which no new data is taken.
+    pub reserve: Share,
     /// Which clock names producer timestamps.
     pub timestamps: TimestampSource,
     /// The HTTP listener.
@@ -84,6 +88,8 @@ impl Default for Config {
             master_key_file: None,
             master_key_command: Vec::new(),
             device_retention: Duration::from_hours(7 * 24),
+            free_floor: Share::Percent(5),
+            reserve: Share::Percent(1),
             timestamps: TimestampSource::Auto,
             http: loopback(4567),
             http_public_url: None,

@@ -67,6 +67,14 @@ pub const SETTINGS: &[Setting] = &[
         "Which clock names producer timestamps: auto (the camera's while it is trusted), camera, server.",
         |c| &mut c.timestamps),
 
+    setting("storage.free_floor", "free-floor", "SHARE",
+        "Free space to keep, of the disk under the data folder: below it the oldest footage that nobody holds goes. \
+         A percentage, or bytes such as 50GiB.",
+        |c| &mut c.free_floor),
+    setting("storage.reserve", "reserve", "SHARE",
+        "The last free space, for commands and the ends of segments: below it no new data is taken.",
+        |c| &mut c.reserve),
+
     setting("http.address", "http", "ADDRESS:PORT",
         "HTTP: AWS APIs, native API, HLS, the page. Port 0 is any free one.",
         |c| &mut c.http),

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::settings::SETTINGS;
-use super::{Config, ConfigError, example};
+use super::values::Value;
+use super::{Config, ConfigError, Share, example};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     let mut config = Config::default();
@@ -42,6 +43,23 @@ fn a_command_is_a_list_or_words() {
     assert_eq!(words("master_key_command = \"kms --key  a\""), ["kms", "--key", "a"]);
     let both = parse("master_key_command = \"kms\"\nmaster_key_file = \"key\"").unwrap();
     assert!(both.check().unwrap_err().to_string().contains("exclude each other"));
+}
+
+#[test]
+fn shares_of_a_disk_are_parts_or_bytes() {
+    let floor =
+        |text: &str| parse(&format!("[storage]\nfree_floor = {text}\n")).map(|config| config.free_floor);
+    assert_eq!(floor("\"10%\"").unwrap().of(2000), 200);
+    assert_eq!(floor("\"50GiB\"").unwrap().of(2000), 50 << 30);
+    assert_eq!(floor("0").unwrap().of(2000), 0);
+    for text in ["\"100%\"", "\"-1%\"", "\"5 parsecs\"", "\"99999999TiB\"", "\"\"", "true"] {
+        assert!(floor(text).is_err(), "{text}");
+    }
+    for share in [Share::Percent(7), Share::Bytes(0), Share::Bytes(1536), Share::Bytes(3 << 40)] {
+        let mut read = Share::Percent(1);
+        read.set(&share.show()).unwrap();
+        assert_eq!(read, share);
+    }
 }
 
 #[test]

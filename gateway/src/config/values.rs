@@ -125,6 +125,56 @@ impl Value for Duration {
     }
 }
 
+/// A part of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Hundredths of it, at most 90.
+    Percent(u8),
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl Share {
+    /// In bytes, of a disk that has so many.
+    pub fn of(self, total: u64) -> u64 {
+        match self {
+            Self::Percent(percent) => total / 100 * u64::from(percent),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// Units of a size, the largest first.
+const SIZES: [(&str, u64); 5] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
+
+impl Value for Share {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (count, unit) = text.split_at(digits);
+        let percent = || count.parse().ok().filter(|percent| *percent <= 90).map(Self::Percent);
+        let bytes = |size: &u64| count.parse::<u64>().ok()?.checked_mul(*size).map(Self::Bytes);
+        let share = match unit.trim() {
+            "%" => percent(),
+            unit => SIZES.iter().find(|(name, _)| *name == unit).and_then(|(_, size)| bytes(size)),
+        };
+        *self = share.ok_or(
+            "is not a share of a disk: up to 90%, or bytes with KiB, MiB, GiB or TiB, such as 50GiB",
+        )?;
+        Ok(())
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::Percent(percent) => format!("{percent}%"),
+            Self::Bytes(bytes) => {
+                let fits = |(_, size): &&(&str, u64)| bytes % size == 0 && *bytes > 0;
+                let (unit, size) = SIZES.iter().find(fits).unwrap_or(&SIZES[4]);
+                format!("{}{unit}", bytes / size)
+            }
+        }
+    }
+}
+
 /// Twelve digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account(pub String);

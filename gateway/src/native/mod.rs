@@ -8,6 +8,7 @@ mod clip;
 mod encryption;
 mod fragments;
 mod hls;
+mod holds;
 mod info;
 mod keys;
 mod labels;
@@ -16,6 +17,7 @@ mod openapi;
 pub mod page;
 mod params;
 mod refusal;
+mod retention;
 mod route;
 mod session;
 mod sign_in;
@@ -41,6 +43,8 @@ pub use sign_in::SignInLinks;
 static ROUTES: &[&[&Route]] = &[
     streams::ROUTES,
     labels::ROUTES,
+    retention::ROUTES,
+    holds::ROUTES,
     timeline::ROUTES,
     hls::ROUTES,
     clip::ROUTES,

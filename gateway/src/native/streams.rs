@@ -41,6 +41,7 @@ const SUMMARY: &[Field] = &[
     Field::optional("frame_rate", Kind::Number, "pictures per second"),
     Field::optional("bitrate_bps", Kind::Number, "bits per second, all tracks"),
     Field::new("retention_hours", Kind::Number, "how long fragments are kept"),
+    Field::optional("retention_bytes", Kind::Number, "how many stored bytes are kept at most"),
     Field::new("labels", Kind::Tags, "names and values that its fragments are found by"),
     Field::optional("last_fragment", Kind::Object(NEWEST), "the newest fragment"),
 ];
@@ -128,6 +129,7 @@ struct Summary {
     frame_rate: Option<f64>,
     bitrate_bps: Option<u64>,
     retention_hours: u64,
+    retention_bytes: Option<u64>,
     labels: Tags,
     last_fragment: Option<Newest>,
 }
@@ -237,6 +239,7 @@ fn summary(app: &App, stream: &Stream) -> Summary {
         frame_rate: video.and_then(frame_rate),
         bitrate_bps: meta.and_then(bitrate),
         retention_hours: stream.retention.as_secs() / 3600,
+        retention_bytes: stream.retention_bytes,
         labels: stream.labels.clone(),
         last_fragment: meta.map(|meta| Newest {
             fragment_number: meta.number,

@@ -8,6 +8,7 @@ mod demo;
 mod error;
 mod http;
 mod listeners;
+mod space;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -48,8 +49,6 @@ pub use storage::{index_dir, master_key, open_catalog, open_log};
 pub const ADDRESSES: &str = "addresses.json";
 /// All that is open may take this long to end, so that the process is gone within ten seconds.
 const DRAIN: Duration = Duration::from_secs(8);
-/// Between two sweeps of what has expired.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// A server that accepts work.
 pub struct Server {
@@ -85,8 +84,9 @@ impl Server {
         let certificates = Certificates::load(&config, &names, &*clock)?;
         let app = assemble(&config, storage, &addresses, clock, entropy);
         let (stop, stopped) = watch::channel(false);
+        let keep = space::Keep { floor: config.free_floor, reserve: config.reserve };
         #[cfg_attr(not(feature = "gstreamer"), expect(unused_mut, reason = "only the demo adds to them"))]
-        let mut tasks = spawn(&app, listeners, certificates, &stopped);
+        let mut tasks = spawn(&app, listeners, certificates, keep, &stopped);
         #[cfg(feature = "gstreamer")]
         if config.demo {
             tasks.spawn(demo::camera(&app, &addresses, stopped).await?);
@@ -188,6 +188,7 @@ fn spawn(
     app: &Arc<App>,
     listeners: Listeners,
     certificates: Certificates,
+    keep: space::Keep,
     stopped: &watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
@@ -206,7 +207,7 @@ fn spawn(
     tasks.spawn(server.serve(rtsps, Some(certificates.rtsp), stopped.clone()));
 
     tasks.spawn(webrtc::refuse(webrtc, stopped.clone()));
-    tasks.spawn(sweep(Arc::clone(&app.indexer), stopped.clone()));
+    tasks.spawn(space::keep(Arc::clone(app), keep, stopped.clone()));
     tasks
 }
 
@@ -214,23 +215,4 @@ fn spawn(
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
     // An error means that its sender is gone: time to stop, too.
     let _ = stopped.wait_for(|stop| *stop).await;
-}
-
-/// Removes what has expired, as long as the server runs.
-async fn sweep(indexer: Arc<Indexer>, mut stopped: watch::Receiver<bool>) {
-    let mut pause = SWEEP_EVERY;
-    loop {
-        tokio::select! {
-            () = told_to_stop(&mut stopped) => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        pause = match indexer.sweep().await {
-            Ok(swept) if swept.more => Duration::from_millis(10),
-            Ok(_) => SWEEP_EVERY,
-            Err(error) => {
-                tracing::error!(%error, "expired footage could not be removed");
-                SWEEP_EVERY
-            }
-        };
-    }
 }

@@ -120,6 +120,7 @@ pub mod tests {
             version: "aBcD3".into(),
             created: Timestamp::from_millis(1_700_000_000_000),
             retention: Duration::from_secs(5400),
+            retention_bytes: None,
             labels: Tags::new(),
             tags: Tags::new(),
             device_name: Some("camera".into()),

@@ -3,5 +3,6 @@
 mod answers;
 mod encryption;
 mod sign_in;
+mod space;
 mod watching;
 mod world;
