@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::{Clock, Entropy, Limits};
 use catalog::Catalog;
 use fragment_log::Log;
-use indexer::Indexer;
+use indexer::{IndexError, Indexer, Swept};
 use ingest::Ingest;
 use playback::Playback;
 
@@ -50,6 +50,30 @@ pub struct App {
     pub metrics: Metrics,
     /// Whether the server accepts work: false while it starts and drains.
     pub ready: AtomicBool,
+}
+
+impl App {
+    /// Removes what is not kept any more and gives its space back.
+    ///
+    /// # Errors
+    /// As [`Indexer::sweep`].
+    pub async fn sweep(&self) -> Result<Swept, IndexError> {
+        let swept = self.indexer.sweep().await?;
+        self.metrics.disk.given_back_bytes.fetch_add(swept.bytes, Ordering::Relaxed);
+        Ok(swept)
+    }
+
+    /// Gives up the oldest footage that is not held, until so many bytes are given back or nothing is left.
+    ///
+    /// # Errors
+    /// As [`Indexer::make_room`].
+    pub async fn make_room(&self, bytes: u64) -> Result<Swept, IndexError> {
+        let swept = self.indexer.make_room(bytes).await?;
+        let disk = &self.metrics.disk;
+        disk.given_back_bytes.fetch_add(swept.bytes, Ordering::Relaxed);
+        disk.evicted_fragments.fetch_add(swept.fragments, Ordering::Relaxed);
+        Ok(swept)
+    }
 }
 
 /// The base URLs that answers carry, without a trailing slash. Never taken from a Host header.

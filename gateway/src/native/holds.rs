@@ -173,7 +173,7 @@ async fn set(
     let reason = wanted.reason.ok_or_else(|| bad("reason", "is needed"))?;
     let hold = app.catalog.set_hold(stream.id, NewHold { id, start, end, reason }, &who).await?;
     // A sweep that began before may still remove what it found expired: once this one is done, none does.
-    app.indexer.sweep().await?;
+    app.sweep().await?;
     Ok(Json(Told::of(&hold)))
 }
 

@@ -85,6 +85,6 @@ async fn replace(
     let update = StreamUpdate::Keep { retention, bytes: wanted.bytes };
     let stream = app.catalog.update_stream(stream.id, None, update).await?;
     // A limit of bytes is found by a sweep: whoever reads after this answer sees it.
-    app.indexer.sweep().await?;
+    app.sweep().await?;
     Ok(Json(Retention::of(&stream)))
 }

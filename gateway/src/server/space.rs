@@ -60,19 +60,13 @@ impl Keeper {
             return;
         }
         self.swept = Some(now);
-        let indexer = &self.app.indexer;
-        let swept = if short > 0 { indexer.make_room(short).await } else { indexer.sweep().await };
+        let swept = if short > 0 { self.app.make_room(short).await } else { self.app.sweep().await };
         let swept = swept.unwrap_or_else(|error| {
             tracing::error!(%error, "expired footage could not be removed");
             Swept::default()
         });
         self.more = short == 0 && swept.more;
-        self.app.metrics.disk.given_back_bytes.fetch_add(swept.bytes, Relaxed);
-        if short == 0 {
-            return;
-        }
-        self.app.metrics.disk.evicted_fragments.fetch_add(swept.fragments, Relaxed);
-        if due(self.told, TELL_EVERY) {
+        if short > 0 && due(self.told, TELL_EVERY) {
             self.told = Some(now);
             self.tell(short, &swept);
         }
