@@ -41,11 +41,11 @@ async fn a_hold_tells_who_set_and_who_cleared_it() {
     assert!(matches!(reused, Err(CatalogError::HoldExists(_))), "an id is given once: {reused:?}");
     let absent = catalog.clear_hold(stream, "b", &first).await;
     assert!(matches!(absent, Err(CatalogError::NoSuchHold(_))), "{absent:?}");
-    assert_eq!(catalog.holds(stream), [cleared.clone()]);
+    assert_eq!(catalog.holds(stream), std::slice::from_ref(&cleared));
     running.stop();
     for _ in 0..2 {
         let running = installation.start();
-        assert_eq!(running.catalog.holds(stream), [cleared.clone()]);
+        assert_eq!(running.catalog.holds(stream), std::slice::from_ref(&cleared));
         running.stop();
         installation.delete_view();
     }

@@ -61,6 +61,25 @@ impl Model {
         })
     }
 
+    /// Holds a span that begins `back` milliseconds ago.
+    async fn hold(&mut self, world: &World, stream: StreamId, back: i64, length: i64) {
+        // What has gone already would come back with a rebuild: nobody promises either way.
+        let long = Duration::from_secs(15);
+        if self.streams.get(&stream).is_some_and(|retention| *retention > long) {
+            let start = world.clock.now().millis() - back;
+            let holds = self.holds.entry(stream).or_default();
+            let id = format!("{}-{start}-{length}", holds.len());
+            world.hold(stream, &id, start, start + length).await;
+            holds.push((id, start, start + length));
+        }
+    }
+
+    async fn clear_holds(&mut self, world: &World, stream: StreamId) {
+        for (id, ..) in self.holds.remove(&stream).unwrap_or_default() {
+            world.clear_hold(stream, &id).await;
+        }
+    }
+
     fn is_held(&self, entry: &FragmentEntry) -> bool {
         let begins = [entry.meta.producer_timestamp, entry.meta.number.server_timestamp()];
         let mut holds = self.holds.get(&entry.stream).into_iter().flatten();
@@ -138,26 +157,10 @@ async fn run(steps: Vec<Step>) {
                     world.retain(ids[stream], *retention).await;
                 }
             }
-            Step::Hold { stream, back, length } => {
-                // What has gone already would come back with a rebuild: nobody promises either way.
-                let long = Duration::from_secs(15);
-                if model.streams.get(&ids[stream]).is_some_and(|retention| *retention > long) {
-                    let start = world.clock.now().millis() - back;
-                    let holds = model.holds.entry(ids[stream]).or_default();
-                    let id = format!("{}-{start}-{length}", holds.len());
-                    world.hold(ids[stream], &id, start, start + length).await;
-                    holds.push((id, start, start + length));
-                }
-            }
-            Step::ClearHolds { stream } => {
-                for (id, ..) in model.holds.remove(&ids[stream]).unwrap_or_default() {
-                    world.clear_hold(ids[stream], &id).await;
-                }
-            }
+            Step::Hold { stream, back, length } => model.hold(&world, ids[stream], back, length).await,
+            Step::ClearHolds { stream } => model.clear_holds(&world, ids[stream]).await,
             Step::Delete { stream } => {
-                for (id, ..) in model.holds.remove(&ids[stream]).unwrap_or_default() {
-                    world.clear_hold(ids[stream], &id).await;
-                }
+                model.clear_holds(&world, ids[stream]).await;
                 if model.streams.remove(&ids[stream]).is_some() {
                     world.catalog.delete_stream(ids[stream], None).await.unwrap();
                 }
