@@ -166,6 +166,9 @@ impl Io for Unsynced {
     fn sync_dir(&self, dir: &Path) -> std::io::Result<()> {
         if dir == self.0 { Err(std::io::Error::other("it has failed")) } else { DiskIo.sync_dir(dir) }
     }
+    fn space(&self, dir: &Path) -> std::io::Result<crate::DiskSpace> {
+        DiskIo.space(dir)
+    }
     fn lock(&self, path: &Path) -> std::io::Result<Box<dyn Send + Sync>> {
         DiskIo.lock(path)
     }
