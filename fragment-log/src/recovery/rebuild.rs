@@ -10,7 +10,7 @@ use base::Timestamp;
 use crate::format::{
     BLOCK, BatchHead, FRAME_HEADER_BYTES, Footer, Lsn, SegmentHeader, TAG_BYTES, check_frame,
 };
-use crate::io::Io;
+use crate::io::{File, Io};
 use crate::layout::Layout;
 use crate::segment::{Segment, Step, Walk, seal_file, unlink};
 use crate::{Damage, LogError};
@@ -28,6 +28,8 @@ struct Survey {
     header: Option<SegmentHeader>,
     batches: Vec<BatchHead>,
     gaps: Vec<Range<u64>>,
+    /// Good bytes that nothing later vouches for.
+    unvouched: Vec<Range<u64>>,
     /// Where trust ends: everything from here on was never acknowledged.
     end: u64,
     size: u64,
@@ -84,6 +86,10 @@ fn finish(
     let seal = || {
         let torn = set_aside(io, layout, segment, survey.end..survey.size)?;
         let file = io.open(&segment.path).map_err(LogError::io("open", &segment.path))?;
+        // After a failed sync they may stand in the system's cache and nowhere else.
+        for range in &survey.unvouched {
+            write_again(&*file, segment, range)?;
+        }
         seal_file(&*file, &segment.path, &footer, survey.end)?;
         Ok(torn)
     };
@@ -102,7 +108,8 @@ fn survey(segment: &Segment, vouched: Lsn) -> Result<Survey, LogError> {
     let size = segment.size()?;
     let header = segment.header()?.ok();
     let mut walk = Walk::new(segment, header.map(|header| header.uuid), size);
-    let mut found = Survey { header, batches: Vec::new(), gaps: Vec::new(), end: size, size };
+    let mut found =
+        Survey { header, batches: Vec::new(), gaps: Vec::new(), unvouched: Vec::new(), end: size, size };
     while let Some(step) = walk.step()? {
         match step {
             Step::Batch(head) => found.batches.push(head),
@@ -122,7 +129,9 @@ fn survey(segment: &Segment, vouched: Lsn) -> Result<Survey, LogError> {
             found.end = batch.offset;
             break;
         }
+        found.unvouched.push(batch.offset..batch.offset + batch.padded_bytes());
     }
+    found.unvouched.extend(header.map(|_| 0..BLOCK));
     let end = found.end;
     found.batches.retain(|batch| batch.offset < end);
     found.gaps.retain(|gap| gap.start < end);
@@ -163,6 +172,13 @@ fn whole(segment: &Segment, batch: &BatchHead) -> Result<bool, LogError> {
         }
     }
     Ok(true)
+}
+
+/// Writes what is read in `range`, so that the next sync keeps it.
+fn write_again(file: &dyn File, segment: &Segment, range: &Range<u64>) -> Result<(), LogError> {
+    let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
+    segment.read(&mut bytes, range.start)?;
+    file.write_at(&[IoSlice::new(&bytes)], range.start).map_err(LogError::io("write", &segment.path))
 }
 
 /// Copies `range` of the segment, without the zeros at its end, to a file of its own. Returns whether
