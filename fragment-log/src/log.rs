@@ -19,7 +19,7 @@ use crate::read::Reader;
 use crate::recovery::recover;
 use crate::replay::replay;
 use crate::segment::Segment;
-use crate::verify::{Summary, verify};
+use crate::verify::{Summary, Verify};
 use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};
 
 /// A segment takes at most such a part of the disk …
@@ -37,6 +37,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Age at which a segment is closed.
     pub segment_age: Duration,
+    /// How long a lane waits without appends before it writes its durable mark.
+    pub mark_after: Duration,
     /// Wraps the keys.
     pub master: MasterKey,
     /// Where the time comes from.
@@ -48,12 +50,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: segments of 256 MiB and one hour, the machine's clock, randomness and disk.
+    /// The defaults: segments of 256 MiB and one hour, marks after a second, the machine's clock, randomness and disk.
     pub fn new(dir: impl Into<PathBuf>, master: MasterKey) -> Self {
         Self {
             dir: dir.into(),
             segment_bytes: 256 * 1024 * 1024,
             segment_age: Duration::from_secs(60 * 60),
+            mark_after: Duration::from_secs(1),
             master,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -94,7 +97,7 @@ impl Log {
     /// [`LogError::Locked`] while another process has it, [`LogError::MasterKey`] with the wrong
     /// master key, [`LogError::Format`] where another version wrote it.
     pub fn open(options: Options) -> Result<Self, LogError> {
-        let Options { dir, segment_bytes, segment_age, master, clock, entropy, io } = options;
+        let Options { dir, segment_bytes, segment_age, mark_after, master, clock, entropy, io } = options;
         let layout = Layout::new(&dir);
         let lock = layout.claim(&*io)?;
         let writer = layout.begin_start(&*io, &*clock, &*entropy)?;
@@ -108,6 +111,7 @@ impl Log {
             clock,
             entropy,
             segment_age,
+            mark_after,
             followers: RwLock::default(),
         });
         let mut log = Self {
@@ -339,7 +343,7 @@ impl Log {
         master: Option<&MasterKey>,
         report: &mut dyn FnMut(Damage),
     ) -> Result<Summary, LogError> {
-        verify(dir, master, report)
+        Verify::new(dir, master.cloned()).run(report)
     }
 
     fn state(&self, lane: LaneId) -> &LaneState {

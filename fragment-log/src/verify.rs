@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::SystemEntropy;
@@ -40,20 +40,39 @@ pub struct Summary {
 /// state is called damage.
 const LOOKS: usize = 3;
 
-/// Goes through the data folder. See [`crate::Log::verify`].
-pub(crate) fn verify(
-    dir: &Path,
-    master: Option<&MasterKey>,
-    report: &mut dyn FnMut(Damage),
-) -> Result<Summary, LogError> {
-    let io: Arc<dyn Io> = Arc::new(DiskIo);
+/// What to check.
+#[derive(Clone)]
+pub struct Verify {
+    /// The data folder.
+    pub dir: PathBuf,
+    /// Opens the frames; without it checksums alone decide.
+    pub master: Option<MasterKey>,
+    /// Where files are.
+    pub io: Arc<dyn Io>,
+}
+
+impl Verify {
+    /// Checks a data folder on the machine's disk.
+    pub fn new(dir: impl Into<PathBuf>, master: Option<MasterKey>) -> Self {
+        Self { dir: dir.into(), master, io: Arc::new(DiskIo) }
+    }
+
+    /// Reads every stored byte once. See [`crate::Log::verify`].
+    pub fn run(&self, report: &mut dyn FnMut(Damage)) -> Result<Summary, LogError> {
+        verify(self, report)
+    }
+}
+
+fn verify(what: &Verify, report: &mut dyn FnMut(Damage)) -> Result<Summary, LogError> {
+    let Verify { dir, master, io } = what;
     let layout = Layout::new(dir);
-    if !layout.check_version(&*io)? {
+    if !layout.check_version(&**io)? {
         return Err(LogError::Format { file: dir.join("format"), found: String::new() });
     }
     let keys = master
+        .as_ref()
         .map(|master| {
-            Keyring::open_to_read(Arc::clone(&io), &layout.keys(), master.clone(), Arc::new(SystemEntropy))
+            Keyring::open_to_read(Arc::clone(io), &layout.keys(), master.clone(), Arc::new(SystemEntropy))
         })
         .transpose()?;
     let mut summary = Summary::default();
@@ -61,11 +80,11 @@ pub(crate) fn verify(
         summary.damages += damages.len() as u64;
         damages.into_iter().for_each(&mut *report);
     };
-    tell(Keyring::damages(&*io, &layout.keys())?, &mut summary);
-    tell(layout.superblock_damages(&*io)?, &mut summary);
+    tell(Keyring::damages(&**io, &layout.keys())?, &mut summary);
+    tell(layout.superblock_damages(&**io)?, &mut summary);
     for lane in LaneId::all() {
-        for number in layout.segments(&*io, lane)? {
-            match look_at(&*io, &layout, keys.as_ref(), (lane, number)) {
+        for number in layout.segments(&**io, lane)? {
+            match look_at(&**io, &layout, keys.as_ref(), (lane, number)) {
                 Ok(look) => {
                     summary.add(&look);
                     tell(look.damages, &mut summary);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::StreamId;
+use fixtures::{DiskFault, SimDisk};
 use fragment_log::{Appended, Entry, FrameKind, LaneId, Log, LogError, Lsn, RetentionClass};
-use support::sim::SimIo;
 use support::{entry, master, options, options_on, replayed, wait};
 
 const CAMERA: StreamId = StreamId(7);
@@ -20,7 +20,7 @@ fn media(sequence: u64, len: usize) -> Vec<Entry> {
     vec![entry(FrameKind::Media, CAMERA, sequence, vec![u8::try_from(sequence % 256).unwrap(); len])]
 }
 
-fn sim_log(disk: &SimIo) -> Log {
+fn sim_log(disk: &SimDisk) -> Log {
     let log = Log::open(options_on(Path::new("/data"), Arc::new(disk.clone()))).unwrap();
     log.keys().create_stream_key(CAMERA).unwrap();
     log
@@ -28,7 +28,7 @@ fn sim_log(disk: &SimIo) -> Log {
 
 #[test]
 fn a_full_disk_refuses_and_recovers_without_a_restart() {
-    let disk = SimIo::default();
+    let disk = SimDisk::default();
     let log = sim_log(&disk);
     let mut kept: Vec<(u64, Appended)> = Vec::new();
     let mut refused = 0;
@@ -58,7 +58,7 @@ fn a_full_disk_refuses_and_recovers_without_a_restart() {
 
 #[test]
 fn a_log_opens_and_reads_on_a_full_disk() {
-    let disk = SimIo::default();
+    let disk = SimDisk::default();
     let log = sim_log(&disk);
     let appended = wait(log.append(BULK, media(1, 30_000))).unwrap();
     disk.crash_at(disk.steps());
@@ -76,10 +76,10 @@ fn a_log_opens_and_reads_on_a_full_disk() {
 
 #[test]
 fn nothing_is_acknowledged_after_a_failed_sync() {
-    let disk = SimIo::default();
+    let disk = SimDisk::default();
     let log = sim_log(&disk);
     let appended = wait(log.append(BULK, media(1, 100))).unwrap();
-    disk.fail_next_sync();
+    disk.fail_next_sync(DiskFault::Device);
     assert!(matches!(wait(log.append(BULK, media(2, 100))), Err(LogError::Io { doing: "sync", .. })));
     for sequence in 3..6 {
         assert!(matches!(wait(log.append(BULK, media(sequence, 100))), Err(LogError::Stopped { .. })));
@@ -96,7 +96,7 @@ fn nothing_is_acknowledged_after_a_failed_sync() {
 #[test]
 fn appends_that_wait_share_a_sync() {
     const PRODUCERS: u64 = 128;
-    let disk = SimIo::default();
+    let disk = SimDisk::default();
     let log = Arc::new(sim_log(&disk));
     disk.set_sync_delay(Duration::from_millis(10));
     let before = disk.syncs();
@@ -118,7 +118,7 @@ fn appends_that_wait_share_a_sync() {
 
 #[test]
 fn a_producer_waits_while_the_budget_is_used_up() {
-    let disk = SimIo::default();
+    let disk = SimDisk::default();
     let log = Arc::new(sim_log(&disk));
     disk.set_sync_delay(Duration::from_millis(50));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -142,7 +142,7 @@ fn a_producer_waits_while_the_budget_is_used_up() {
 
 #[test]
 fn what_is_too_large_or_has_no_key_is_refused() {
-    let disk = SimIo::default();
+    let disk = SimDisk::default();
     let log = sim_log(&disk);
     let too_large = |result| matches!(result, Err(LogError::TooLarge { .. }));
     assert!(too_large(wait(log.append(BULK, media(1, (16 << 20) + 1)))));

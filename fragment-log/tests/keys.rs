@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use base::{Entropy, StreamId};
+use fixtures::SimDisk;
 use fragment_log::io::Io;
 use fragment_log::{
     FrameKind, Keyring, LaneId, Location, Log, LogError, MasterKey, MasterKeyPlace, Options, RetentionClass,
 };
-use support::sim::SimIo;
 use support::{MASTER, entry, master, options, options_on, wait};
 
 const CAMERA: StreamId = StreamId(7);
@@ -24,14 +24,14 @@ const KEY_FILE: &str = "/config/master.key";
 /// The base64 of 32 bytes.
 const NEXT: &str = "bmV4dC1uZXh0LW5leHQtbmV4dC1uZXh0LW5leHQtbmU=";
 
-fn opened(disk: &SimIo, master: MasterKey) -> Result<Log, LogError> {
+fn opened(disk: &SimDisk, master: MasterKey) -> Result<Log, LogError> {
     let io: Arc<dyn Io> = Arc::new(disk.clone());
     Log::open(Options { master, ..options_on(Path::new("/data"), io) })
 }
 
 /// A log with a frame of a stream, and the master key in its file where it `has_file`.
-fn written(has_file: bool) -> (SimIo, Log, Location) {
-    let disk = SimIo::default();
+fn written(has_file: bool) -> (SimDisk, Log, Location) {
+    let disk = SimDisk::default();
     let mut key = master();
     if has_file {
         let file = Path::new(KEY_FILE);
@@ -48,8 +48,8 @@ fn written(has_file: bool) -> (SimIo, Log, Location) {
 }
 
 /// What the key file holds.
-fn held(disk: &SimIo) -> String {
-    String::from_utf8(disk.snapshot().remove(Path::new(KEY_FILE)).unwrap()).unwrap()
+fn held(disk: &SimDisk) -> String {
+    String::from_utf8(disk.files().remove(Path::new(KEY_FILE)).unwrap()).unwrap()
 }
 
 fn key(text: &str) -> MasterKey {
@@ -57,7 +57,7 @@ fn key(text: &str) -> MasterKey {
 }
 
 /// The log opens with this key, holds what it held, and takes more.
-fn check(disk: &SimIo, text: &str, at: &Location) {
+fn check(disk: &SimDisk, text: &str, at: &Location) {
     let log = opened(disk, key(text)).unwrap();
     assert_eq!(wait(log.read(at)).unwrap(), vec![1; 100]);
     log.keys().create_stream_key(OTHER).unwrap();
@@ -135,7 +135,7 @@ fn a_change_that_a_full_disk_refuses_leaves_the_old_key() {
                 Err(LogError::Full { .. }) => refused += 1,
                 Err(error) => panic!("{error}"),
             }
-            assert!(!disk.snapshot().contains_key(Path::new("/config/master.key.tmp")));
+            assert!(!disk.files().contains_key(Path::new("/config/master.key.tmp")));
         }
         assert!(refused > 2, "the disk was never full enough: {refused}");
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::StreamId;
+use fixtures::{DiskFault, SimDisk};
 use fragment_log::{Appended, FrameKind, LaneId, Log, LogError, Lsn, Options, RetentionClass};
-use support::sim::SimIo;
 use support::{Told, entry, options_on};
 
 const CAMERA: StreamId = StreamId(7);
@@ -18,7 +18,7 @@ const BULK: LaneId = LaneId::Bulk(RetentionClass::Week);
 const PRODUCERS: u64 = 6;
 const APPENDS: u64 = 5;
 
-fn sim_log(disk: &SimIo) -> Log {
+fn sim_log(disk: &SimDisk) -> Log {
     let options = options_on(Path::new("/data"), Arc::new(disk.clone()));
     Log::open(Options { segment_bytes: 16 * 1024 * 1024, ..options }).unwrap()
 }
@@ -54,7 +54,7 @@ fn read(log: &Log, appended: &Appended) -> Vec<u8> {
 
 #[test]
 fn all_are_told_in_order_and_read_back() {
-    let disk = SimIo::default();
+    let disk = SimDisk::default();
     disk.set_sync_delay(Duration::from_millis(3));
     let log = Arc::new(sim_log(&disk));
     let followed = Arc::new(Told::default());
@@ -77,11 +77,11 @@ fn all_are_told_in_order_and_read_back() {
 #[test]
 fn a_failed_sync_refuses_what_was_written_meanwhile() {
     for fail_at in 1..8 {
-        let disk = SimIo::default();
+        let disk = SimDisk::default();
         let log = Arc::new(sim_log(&disk));
         log.keys().create_stream_key(CAMERA).unwrap();
         disk.set_sync_delay(Duration::from_millis(3));
-        disk.fail_sync_after(fail_at);
+        disk.fail_sync_after(fail_at, DiskFault::Device);
         let told = produce(&log);
         let refused = told.iter().filter(|(_, appended)| appended.is_err()).count();
         assert!(refused > 0, "the lane stopped at sync {fail_at}");

@@ -16,9 +16,6 @@ use crate::layout::Layout;
 use crate::segment::{SegmentWriter, unlink};
 use crate::{Follower, LogError, SegmentInfo};
 
-/// A lane this long without appends writes its durable mark.
-const IDLE: Duration = Duration::from_secs(1);
-
 /// Where lanes write, and whom they tell.
 pub(crate) struct Place {
     pub(crate) io: Arc<dyn Io>,
@@ -26,6 +23,7 @@ pub(crate) struct Place {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) segment_age: Duration,
+    pub(crate) mark_after: Duration,
     pub(crate) followers: RwLock<Vec<Arc<dyn Follower>>>,
 }
 
@@ -77,7 +75,11 @@ impl LaneWriter {
             None => tasks.recv().map_err(RecvTimeoutError::from),
             Some(active) => {
                 let until_old = self.place.segment_age.saturating_sub(self.age(active));
-                tasks.recv_timeout(if active.marked { until_old } else { until_old.min(IDLE) })
+                tasks.recv_timeout(if active.marked {
+                    until_old
+                } else {
+                    until_old.min(self.place.mark_after)
+                })
             }
         }
     }

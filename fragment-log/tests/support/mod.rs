@@ -2,9 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-pub mod sim;
-
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base::{StreamId, Timestamp};
@@ -39,6 +38,38 @@ pub fn entry(kind: FrameKind, stream: StreamId, sequence: u64, payload: Vec<u8>)
         producer_time: at,
         flags: 0,
         payload: vec![Bytes::from(payload)],
+    }
+}
+
+/// Whether to take the full sizes, as `make torture` does.
+pub fn torture() -> bool {
+    std::env::var_os("MILLRACE_TORTURE").is_some()
+}
+
+/// Does `each` for every case, on all cores, until one panics.
+pub fn in_parallel<T: Send>(cases: impl IntoIterator<Item = T, IntoIter: Send>, each: impl Fn(T) + Sync) {
+    let cases = Mutex::new(cases.into_iter());
+    let next = || cases.lock().expect("an iterator does not panic").next();
+    let failed = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                let watch = Watch(&failed);
+                while let Some(case) = next().filter(|_| !failed.load(Ordering::Relaxed)) {
+                    each(case);
+                }
+                std::mem::forget(watch);
+            });
+        }
+    });
+}
+
+/// Raises the flag unless it is forgotten.
+struct Watch<'a>(&'a AtomicBool);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
