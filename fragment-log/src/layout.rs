@@ -131,7 +131,7 @@ impl Layout {
         let slots = bytes.chunks(BLOCK as usize).zip((0..).step_by(BLOCK as usize));
         let damages =
             slots.filter(|(slot, _)| slot.iter().any(|&byte| byte != 0)).filter_map(|(slot, at)| {
-                let FormatError(what) = Superblock::parse(slot).err()?;
+                let FormatError(what) = Superblock::check(slot).err()?;
                 Some(Damage::plain(&path, at..at + slot.len() as u64, what))
             });
         Ok(damages.collect())

@@ -31,6 +31,15 @@ impl Superblock {
         bytes
     }
 
+    /// Checks all bytes of a place: a superblock and zeros.
+    pub(crate) fn check(place: &[u8]) -> Result<(), FormatError> {
+        Self::parse(place)?;
+        if place[BYTES..].iter().any(|&byte| byte != 0) {
+            return Err(FormatError("the superblock is followed by something else"));
+        }
+        Ok(())
+    }
+
     /// Reads the superblock at the start of `bytes`.
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let bytes: &[u8; BYTES] = bytes.first_chunk().ok_or(FormatError("the superblock is cut off"))?;
