@@ -88,29 +88,20 @@ impl Written {
         self.with(file, flip(&self.files[Path::new(file)], bit))
     }
 
-    /// Every frame reads as it was written or not at all. Returns how many do not.
+    /// Every frame is replayed and read as it was written, or not at all. Returns how many are not.
     fn unreadable(&self, log: &Log) -> usize {
-        let places: Vec<_> = self.appended.iter().map(|appended| appended.locations[0]).collect();
-        if let Ok(read) = wait(log.read_all(&places)) {
-            assert_eq!(read, (0..FRAMES).flat_map(payload).collect::<Vec<u8>>());
-            return self.unreplayed(log);
-        }
-        let mut lost = 0;
-        for (sequence, appended) in (0..).zip(&self.appended) {
-            match wait(log.read(&appended.locations[0])) {
-                Ok(read) => assert_eq!(read, payload(sequence)),
-                Err(LogError::Corrupt { .. }) => lost += 1,
-                Err(error) => panic!("{error}"),
-            }
-        }
-        lost.max(self.unreplayed(log))
-    }
-
-    /// Every frame that is replayed is as it was written. Returns how many are not replayed.
-    fn unreplayed(&self, log: &Log) -> usize {
         let frames = replayed(log, BULK, Lsn(0)).unwrap();
         for frame in &frames {
             assert_eq!(*frame.payload.as_ref().unwrap(), payload(frame.header.first_sequence));
+        }
+        if frames.len() < self.appended.len() {
+            for (sequence, appended) in (0..).zip(&self.appended) {
+                match wait(log.read(&appended.locations[0])) {
+                    Ok(read) => assert_eq!(read, payload(sequence)),
+                    Err(LogError::Corrupt { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
         }
         self.appended.len() - frames.len()
     }
@@ -130,9 +121,10 @@ fn verified(disk: &SimDisk, with_key: bool) -> Vec<Damage> {
     damages
 }
 
-/// Whether the damage is told at the flipped bit, with keys and without.
+/// The damage is told at the flipped bit: with keys, and for every fourth byte also without.
 fn told(disk: &SimDisk, file: &str, bit: usize) {
-    for with_key in [false, true] {
+    let ways: &[bool] = if bit / 8 % 4 == 0 { &[true, false] } else { &[true] };
+    for &with_key in ways {
         let damages = verified(disk, with_key);
         let near = |damage: &Damage| {
             let range = damage.offset..damage.offset + damage.bytes;
@@ -152,6 +144,9 @@ fn every_flipped_bit_of_a_segment_is_told_and_costs_one_frame_at_most() {
         told(&disk, SEGMENT, bit);
         let log = open(&disk).unwrap();
         assert!(WRITTEN.unreadable(&log) <= 1, "byte {}", bit / 8);
+        if bit % 4096 > 0 {
+            return;
+        }
         // The log goes on.
         wait(log.append(BULK, vec![entry(FrameKind::Media, CAMERA, 99, vec![1])])).unwrap();
     });
