@@ -23,7 +23,15 @@ const MAX_PARTS: usize = 1024;
 
 impl Io for DiskIo {
     fn create_dir_all(&self, path: &Path) -> Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path)
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.map_or(Ok(()), |parent| self.create_dir_all(parent))?;
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            Ok(()) | Err(_) => self.sync_dir(parent.unwrap_or(Path::new("."))),
+        }
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>> {

@@ -14,7 +14,7 @@ pub use disk::DiskIo;
 /// Changes of names (create, rename, unlink) are durable only after [`Io::sync_dir`], contents only
 /// after [`File::sync`].
 pub trait Io: Send + Sync {
-    /// Makes a folder and its parents, readable by the owner only.
+    /// Makes a folder and its parents, readable by the owner only. Those that it makes are durable.
     fn create_dir_all(&self, path: &Path) -> Result<()>;
     /// Names in a folder, in no order; empty where there is no such folder.
     fn list(&self, dir: &Path) -> Result<Vec<String>>;
