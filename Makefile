@@ -38,6 +38,9 @@ check: apt-build page cargo ## Format, lints, licences and advisories
 bench: build apt-test $(VENV)/installed ## Measure, as ratios within one run, with their spread
 	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python tests/bench/run.py $(BENCH)
 
+torture: apt-build cargo ## The log's crash, fault, flip and kill tests at full size: hours
+	MILLRACE_TORTURE=1 cargo test --release --locked -p fragment-log -- --nocapture
+
 fuzz: apt-build cargo ## Fuzz every parser by coverage, SECONDS each (default 60); TARGETS="…" for some
 	tests/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
 
@@ -65,4 +68,4 @@ apt-%:
 cargo:
 	@command -v cargo >/dev/null || { echo "Millrace needs Rust 1.95 or newer: https://rustup.rs"; exit 1; }
 
-.PHONY: run build test rust-test e2e check bench fuzz console help page cargo
+.PHONY: run build test rust-test e2e check bench torture fuzz console help page cargo
