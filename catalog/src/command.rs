@@ -5,7 +5,7 @@
 //! them in order gives the same catalog every time. The same form, one command per row, is what the
 //! SQLite view keeps.
 
-use base::StreamId;
+use base::{StreamId, StreamName};
 use serde::{Deserialize, Serialize};
 
 use crate::stream::StreamRecord;
@@ -64,11 +64,20 @@ impl Command {
     }
 }
 
+/// The stream that a command of the control lane puts, and its name; for tools that read the lane
+/// without opening the catalog. `None` for every other command, and for bytes that are none.
+pub fn stream_name(command: &[u8]) -> Option<(StreamId, StreamName)> {
+    match Command::decode(command) {
+        Ok(Command::PutStream(stream)) => Some((stream.id, stream.name)),
+        Ok(_) | Err(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Allow, NewStream, Secret, StreamGlob};
-    use base::{StreamName, Tags, Timestamp};
+    use base::{Tags, Timestamp};
     use proptest::prelude::*;
     use std::time::Duration;
 

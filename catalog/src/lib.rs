@@ -33,6 +33,7 @@ mod writer;
 
 pub use access_key::AccessKey;
 pub use catalog::{Catalog, CatalogOptions};
+pub use command::stream_name;
 pub use device::{Allow, Device, DeviceCredential};
 pub use error::CatalogError;
 pub use glob::StreamGlob;

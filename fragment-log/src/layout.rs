@@ -109,6 +109,14 @@ impl Layout {
         Ok(last.map_or(1, |last| last + 1))
     }
 
+    /// The unfinished ends of the lane's segments that were set aside.
+    pub(crate) fn torn_tails(&self, io: &dyn Io, lane: LaneId) -> Result<Vec<PathBuf>, LogError> {
+        let names = self.names(io, lane)?.into_iter().filter(|name| name.ends_with(".torn"));
+        let mut files: Vec<PathBuf> = names.map(|name| self.lane(lane).join(name)).collect();
+        files.sort();
+        Ok(files)
+    }
+
     fn names(&self, io: &dyn Io, lane: LaneId) -> Result<Vec<String>, LogError> {
         let dir = self.lane(lane);
         io.list(&dir).map_err(LogError::io("list", &dir))
@@ -135,6 +143,24 @@ impl Layout {
                 Some(Damage::plain(&path, at..at + slot.len() as u64, what))
             });
         Ok(damages.collect())
+    }
+
+    /// Writes the good place of the superblock over a damaged one. The path, where there was one.
+    pub(crate) fn repair_superblock(&self, io: &dyn Io) -> Result<Option<PathBuf>, LogError> {
+        let path = self.superblock();
+        let damaged = self.superblock_damages(io)?;
+        let Some(bytes) = read_small(io, &path)? else { return Ok(None) };
+        let good = bytes.chunks(BLOCK as usize).find_map(|place| Superblock::parse(place).ok());
+        let (Some(good), [damage]) = (good, damaged.as_slice()) else { return Ok(None) };
+        let mut place = good.to_bytes().to_vec();
+        place.resize(usize::try_from(damage.bytes).unwrap_or(place.len()), 0);
+        let write = || {
+            let file = io.open(&path)?;
+            file.write_at(&[IoSlice::new(&place)], damage.offset)?;
+            file.sync()
+        };
+        write().map_err(LogError::io("write", &path))?;
+        Ok(Some(path))
     }
 
     fn superblock(&self) -> PathBuf {

@@ -43,4 +43,4 @@ pub use keys::{Keyring, MasterKey, MasterKeyPlace, RestoredKeys};
 pub use lane::{LaneId, LaneMetrics, RetentionClass};
 pub use log::{Log, LogMetrics, Options};
 pub use segment::SegmentInfo;
-pub use verify::{Summary, Verify};
+pub use verify::{Finding, Progress, Summary, Verify};

@@ -19,7 +19,7 @@ use crate::read::Reader;
 use crate::recovery::recover;
 use crate::replay::replay;
 use crate::segment::Segment;
-use crate::verify::{Summary, Verify};
+use crate::verify::{Finding, Summary, Verify};
 use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};
 
 /// A segment takes at most such a part of the disk …
@@ -343,7 +343,11 @@ impl Log {
         master: Option<&MasterKey>,
         report: &mut dyn FnMut(Damage),
     ) -> Result<Summary, LogError> {
-        Verify::new(dir, master.cloned()).run(report)
+        Verify::new(dir, master.cloned()).run(&mut |finding| {
+            if let Finding::Damage(damage) = finding {
+                report(damage);
+            }
+        })
     }
 
     fn state(&self, lane: LaneId) -> &LaneState {

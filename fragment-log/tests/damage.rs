@@ -116,7 +116,7 @@ fn flip(bytes: &[u8], bit: usize) -> Vec<u8> {
 fn verified(disk: &SimDisk, with_key: bool) -> Vec<Damage> {
     let mut damages = Vec::new();
     let verify = Verify { io: Arc::new(disk.clone()), ..Verify::new("/data", with_key.then(master)) };
-    let summary = verify.run(&mut |damage| damages.push(damage)).unwrap();
+    let summary = verify.run(&mut |finding| damages.extend(support::damage(finding))).unwrap();
     assert_eq!(summary.damages as usize, damages.len());
     damages
 }

@@ -37,3 +37,4 @@ mod tests;
 pub use error::IndexError;
 pub use indexer::{IndexMetrics, Indexer, IndexerOptions};
 pub use query::{Bucket, ClockKind, FragmentEntry, Hit, LaneSpace, Rebuilt, SearchQuery, Swept, Window};
+pub use view::damaged_views;

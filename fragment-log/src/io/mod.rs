@@ -3,6 +3,7 @@
 mod disk;
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::{DiskSpace, LogError};
@@ -114,4 +115,29 @@ pub(crate) fn unstage(io: &dyn Io, path: &Path) {
 
 fn staged(path: &Path) -> PathBuf {
     path.with_added_extension("tmp")
+}
+
+/// Copies a range of `from` to the new file `to`, durably: after a crash it is whole or not there.
+pub(crate) fn copy(
+    io: &dyn Io,
+    from: &dyn File,
+    range: Range<u64>,
+    to: &Path,
+) -> std::result::Result<(), LogError> {
+    const CHUNK: usize = 1024 * 1024;
+    let partial = staged(to);
+    let dir = to.parent().unwrap_or(Path::new("."));
+    let write = || {
+        let out = io.create(&partial)?;
+        let mut chunk = vec![0; CHUNK];
+        for at in range.clone().step_by(CHUNK) {
+            let len = usize::try_from(range.end - at).map_or(CHUNK, |left| left.min(CHUNK));
+            let read = from.read_at(&mut chunk[..len], at)?;
+            out.write_at(&[IoSlice::new(&chunk[..read])], at - range.start)?;
+        }
+        out.sync()?;
+        io.rename(&partial, to)?;
+        io.sync_dir(dir)
+    };
+    write().map_err(LogError::io("write", to))
 }

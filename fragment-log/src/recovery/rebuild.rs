@@ -3,14 +3,13 @@
 
 use std::io::IoSlice;
 use std::ops::Range;
-use std::path::Path;
 
 use base::Timestamp;
 
 use crate::format::{
     BLOCK, BatchHead, FRAME_HEADER_BYTES, Footer, Lsn, SegmentHeader, TAG_BYTES, check_frame,
 };
-use crate::io::{File, Io};
+use crate::io::{File, Io, copy};
 use crate::layout::Layout;
 use crate::segment::{Segment, Step, Walk, seal_file, unlink};
 use crate::{Damage, LogError};
@@ -189,7 +188,7 @@ fn set_aside(io: &dyn Io, layout: &Layout, segment: &Segment, range: Range<u64>)
     let done = io.open_read(&torn).is_ok();
     if len > 0 && !done {
         tracing::warn!(file = %torn.display(), bytes = len, "unfinished end of a segment set aside");
-        copy(io, segment, range.start..range.start + len, &torn)?;
+        copy(io, &*segment.file, range.start..range.start + len, &torn)?;
     }
     Ok(len > 0)
 }
@@ -212,22 +211,4 @@ fn used(segment: &Segment, range: &Range<u64>) -> Result<u64, LogError> {
         at += read as u64;
     }
     Ok(used)
-}
-
-fn copy(io: &dyn Io, segment: &Segment, range: Range<u64>, to: &Path) -> Result<(), LogError> {
-    let partial = to.with_added_extension("tmp");
-    let dir = to.parent().unwrap_or(Path::new("."));
-    let write = || {
-        let out = io.create(&partial)?;
-        let mut chunk = vec![0; CHUNK];
-        for at in range.clone().step_by(CHUNK) {
-            let len = usize::try_from(range.end - at).map_or(CHUNK, |left| left.min(CHUNK));
-            let read = segment.file.read_at(&mut chunk[..len], at)?;
-            out.write_at(&[IoSlice::new(&chunk[..read])], at - range.start)?;
-        }
-        out.sync()?;
-        io.rename(&partial, to)?;
-        io.sync_dir(dir)
-    };
-    write().map_err(LogError::io("write", to))
 }

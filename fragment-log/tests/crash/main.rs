@@ -116,7 +116,9 @@ impl Crash<'_> {
 fn verify(disk: &SimDisk) -> Result<(), String> {
     let whole = Verify { io: Arc::new(disk.clone()), ..Verify::new("/data", Some(master())) };
     let mut damages = Vec::new();
-    let summary = whole.run(&mut |damage| damages.push(damage)).map_err(|error| error.to_string())?;
+    let summary = whole
+        .run(&mut |finding| damages.extend(support::damage(finding)))
+        .map_err(|error| error.to_string())?;
     if (summary.damages, summary.torn_tails) != (0, 0) {
         return Err(format!("verify after recovery: {summary:?} {damages:?}"));
     }

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use base::{StreamId, Timestamp};
 use bytes::Bytes;
 use fragment_log::io::Io;
-use fragment_log::{Durable, Entry, Follower, FrameKind, LaneId, Log, LogError, Lsn, MasterKey, Options};
+use fragment_log::{
+    Damage, Durable, Entry, Finding, Follower, FrameKind, LaneId, Log, LogError, Lsn, MasterKey, Options,
+};
 
 /// Base64 of 32 bytes.
 pub const MASTER: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -70,6 +72,14 @@ struct Watch<'a>(&'a AtomicBool);
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a check has found, if it is damage.
+pub fn damage(finding: Finding<'_>) -> Option<Damage> {
+    match finding {
+        Finding::Damage(damage) => Some(damage),
+        _ => None,
     }
 }
 

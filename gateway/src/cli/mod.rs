@@ -10,6 +10,7 @@ mod serve;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -74,11 +75,19 @@ SIGTERM and SIGINT end it: open fragments are stored, then it exits with 0.")]
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
-    /// Check every stored byte; exits with 1 and names file and offset where one is damaged
-    #[command(after_help = "Example:\n  millrace verify --data /var/lib/millrace")]
+    /// Check every stored byte, also beside a running server
+    #[command(after_help = "\
+Examples:
+  millrace verify --data /var/lib/millrace
+  millrace verify --data /backup/millrace --no-keys        checksums only, without the master key
+  millrace verify --data /var/lib/millrace --repair        stop the server first
+
+Each damaged place is a line: file, byte, length, stream, time. Ends that a crash had left unfinished
+are told and not counted. Exits with 0 where all is whole, 1 where something is damaged, 2 where the check
+could not run. --repair deletes nothing: damaged bytes are copied to .damaged files beside their own.")]
     Verify {
         #[command(flatten)]
-        folder: Folder,
+        options: verify::Options,
     },
     /// Build every index again from the log of a stopped data folder
     #[command(after_help = "Example:\n  millrace reindex --data /var/lib/millrace")]
@@ -170,7 +179,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::CheckConfig { config, settings } => config::check(config, &settings),
         Command::Config { command: ConfigCommand::Example } => print(&crate::config::example()),
         Command::Keys { command } => keys::run(command),
-        Command::Verify { folder } => index::verify(&folder.existing()?),
+        Command::Verify { options } => verify::run(options),
         Command::Reindex { folder } => index::reindex(&folder.existing()?),
         Command::Version => print(&format!("millrace {}\n", env!("CARGO_PKG_VERSION"))),
     }

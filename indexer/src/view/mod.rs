@@ -17,7 +17,7 @@ mod usage;
 mod write;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base::{FragmentNumber, StreamId};
 use fragment_log::{LaneId, Lsn};
@@ -105,6 +105,24 @@ fn open_reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection
         .execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
     Ok(connection)
+}
+
+/// The SQLite files in `dir` that fail `PRAGMA quick_check`, each with what is wrong. Also beside a
+/// running server. Damage in them costs nothing but the time to build them again.
+pub fn damaged_views(dir: &Path) -> Vec<(PathBuf, String)> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|end| end == "sqlite"));
+    files.sort();
+    let check = |file: &Path| -> Result<String, rusqlite::Error> {
+        open_reader(file)?.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+    };
+    let damage = |file: PathBuf| match check(&file) {
+        Ok(found) if found == "ok" => None,
+        Ok(found) => Some((file, found)),
+        Err(error) => Some((file, error.to_string())),
+    };
+    files.into_iter().filter_map(damage).collect()
 }
 
 /// Why the file cannot be used as it is.
