@@ -67,6 +67,14 @@ fn a_damaged_frame_is_named_also_behind_a_damaged_head() {
 }
 
 #[test]
+fn without_a_whole_key_table_checksums_decide() {
+    let (disk, _) = written();
+    let found = damages(&damaged(&disk, &[("/data/keys/table.0", 30), ("/data/keys/table.1", 30)]));
+    let files: Vec<_> = found.iter().map(|damage| damage.file.display().to_string()).collect();
+    assert_eq!(files, ["/data/keys/table.0", "/data/keys/table.1"]);
+}
+
+#[test]
 fn progress_comes_to_all_there_is() {
     let (disk, _) = written();
     let mut last = None;

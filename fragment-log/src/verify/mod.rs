@@ -100,7 +100,11 @@ impl Verify {
             let entropy = Arc::new(SystemEntropy);
             Keyring::open_to_read(Arc::clone(&self.io), &layout.keys(), master.clone(), entropy)
         };
-        let keys = self.master.as_ref().map(open).transpose()?;
+        let keys = match self.master.as_ref().map(open).transpose() {
+            // Both copies of the table are damaged, which is told below.
+            Err(LogError::Corrupt { .. }) => None,
+            keys => keys?,
+        };
         let mut check = Check { summary: Summary::default(), progress: expected(io, &layout)?, each };
         check.damages(Keyring::damages(io, &layout.keys())?);
         check.damages(layout.superblock_damages(io)?);
