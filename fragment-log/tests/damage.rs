@@ -121,9 +121,9 @@ fn verified(disk: &SimDisk, with_key: bool) -> Vec<Damage> {
     damages
 }
 
-/// The damage is told at the flipped bit: with keys, and for every fourth byte also without.
+/// The damage is told at the flipped bit: with keys, and for every sixteenth byte also without.
 fn told(disk: &SimDisk, file: &str, bit: usize) {
-    let ways: &[bool] = if (bit / 8).is_multiple_of(4) { &[true, false] } else { &[true] };
+    let ways: &[bool] = if (bit / 8).is_multiple_of(16) { &[true, false] } else { &[true] };
     for &with_key in ways {
         let damages = verified(disk, with_key);
         let near = |damage: &Damage| {

@@ -92,8 +92,9 @@ impl<'a> Walk<'a> {
 
     /// The first good head after the current place.
     fn search(&self) -> Result<Option<BatchHead>, LogError> {
-        let mut chunk = vec![0; SEARCH_BYTES];
         let mut offset = self.at + BLOCK;
+        let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(SEARCH_BYTES);
+        let mut chunk = vec![0; left.min(SEARCH_BYTES)];
         while offset < self.end {
             let read = self.segment.file.read_at(&mut chunk, offset).map_err(self.segment.reading())?;
             if read == 0 {
