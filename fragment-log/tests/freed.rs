@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use base::StreamId;
 use fragment_log::{Damage, FrameKind, LaneId, Location, Log, LogError, Lsn, RetentionClass, Summary};
-use support::sim::SimIo;
+use fixtures::SimDisk;
 use support::{entry, master, options, options_on, replayed, wait};
 
 const CAMERA: StreamId = StreamId(7);
@@ -146,9 +146,9 @@ fn a_note_without_its_segment_goes() {
 }
 
 /// Frees two frames on a disk that crashes after `steps` more steps; `None` where it did not.
-fn crashed(steps: u64, seed: u64) -> Option<(SimIo, Vec<Location>)> {
-    let disk = SimIo::default();
-    let open = |disk: &SimIo| Log::open(options_on(Path::new("/data"), Arc::new(disk.clone())));
+fn crashed(steps: u64, seed: u64) -> Option<(SimDisk, Vec<Location>)> {
+    let disk = SimDisk::default();
+    let open = |disk: &SimDisk| Log::open(options_on(Path::new("/data"), Arc::new(disk.clone())));
     let log = open(&disk).unwrap();
     log.keys().create_stream_key(CAMERA).unwrap();
     let locations = append(&log);
@@ -185,7 +185,7 @@ fn a_crash_at_any_step_leaves_frames_whole_or_freed() {
 
 #[test]
 fn what_is_left_of_the_disk_is_kept_for_commands() {
-    let disk = SimIo::default();
+    let disk = SimDisk::default();
     let log = Log::open(options_on(Path::new("/data"), Arc::new(disk.clone()))).unwrap();
     log.keys().create_stream_key(CAMERA).unwrap();
     let put = |lane| wait(log.append(lane, vec![entry(FrameKind::Command, CAMERA, 1, payload(1))]));
