@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::StreamId;
-use fragment_log::{Damage, FrameKind, LaneId, Location, Log, LogError, Lsn, RetentionClass, Summary};
 use fixtures::SimDisk;
+use fragment_log::{Damage, FrameKind, LaneId, Location, Log, LogError, Lsn, RetentionClass, Summary};
 use support::{entry, master, options, options_on, replayed, wait};
 
 const CAMERA: StreamId = StreamId(7);

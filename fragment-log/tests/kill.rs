@@ -18,7 +18,7 @@ use std::time::Duration;
 use base::StreamId;
 use fixtures::SeededEntropy;
 use fragment_log::io::{DiskIo, File, Io};
-use fragment_log::{FrameKind, LaneId, Location, Log, Lsn, Options, RetentionClass};
+use fragment_log::{DiskSpace, FrameKind, LaneId, Location, Log, Lsn, Options, RetentionClass};
 use support::{entry, options_on, replayed, torture};
 
 const PRODUCERS: u64 = 64;
@@ -104,6 +104,10 @@ impl Io for Forgetful {
         DiskIo.sync_dir(dir)
     }
 
+    fn space(&self, dir: &Path) -> Result<DiskSpace> {
+        DiskIo.space(dir)
+    }
+
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>> {
         DiskIo.lock(path)
     }
@@ -126,6 +130,11 @@ impl File for ForgetfulFile {
 
     fn allocate(&self, offset: u64, len: u64) -> Result<()> {
         self.file.allocate(offset, len)
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<()> {
+        self.flush()?;
+        self.file.punch(offset, len)
     }
 
     fn truncate(&self, len: u64) -> Result<()> {

@@ -5,6 +5,7 @@ use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -20,6 +21,10 @@ pub struct DiskIo;
 
 /// The most buffers that one `pwritev` takes (`IOV_MAX`).
 const MAX_PARTS: usize = 1024;
+
+/// A program that its last holder was starting, such as a KMS's, has the lock too, until it runs.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 impl Io for DiskIo {
     fn create_dir_all(&self, path: &Path) -> Result<()> {
@@ -79,8 +84,13 @@ impl Io for DiskIo {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Box::new(file))
+        let mut tries = 1..LOCK_TRIES;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) if tries.next().is_some() => std::thread::sleep(LOCK_PAUSE),
+                locked => return Ok(locked.map(|()| Box::new(file))?),
+            }
+        }
     }
 }
 

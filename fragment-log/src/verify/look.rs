@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::format::{
-    BLOCK, BatchHead, FRAME_HEADER_BYTES, Footer, FooterRow, FormatError, FrameHeader, FrameKind, FrameSlot, Lsn,
-    check_frame,
+    BLOCK, BatchHead, FRAME_HEADER_BYTES, Footer, FooterRow, FormatError, FrameHeader, FrameKind, FrameSlot,
+    Lsn, check_frame,
 };
 use crate::freed;
 use crate::io::Io;
@@ -162,12 +162,12 @@ impl Look {
     ) -> Result<(), LogError> {
         let end = row.offset + row.header.frame_bytes();
         frame.resize(usize::try_from(end - row.offset).unwrap_or(usize::MAX), 0);
-        segment.read(&mut frame, row.offset)?;
+        segment.read(frame, row.offset)?;
         if FrameHeader::parse(frame) != Ok(row.header) {
             let what = "the frame's header differs from the footer";
-        self.damages.push(Damage::frame(segment, row.offset..end, &row.header.to_bytes(), what));
+            self.damages.push(Damage::frame(segment, row.offset..end, &row.header.to_bytes(), what));
         } else if self.opens(keys, &row.header, frame).is_err() {
-        self.damages.push(Damage::frame(segment, row.offset..end, frame, "the seal is broken"));
+            self.damages.push(Damage::frame(segment, row.offset..end, frame, "the seal is broken"));
         }
         Ok(())
     }
