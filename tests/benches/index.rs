@@ -36,27 +36,26 @@ struct World {
 }
 
 fn main() {
-    let folder = tempfile::tempdir_in(std::env::current_dir().expect("a working folder")).expect("a folder");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
         .build()
         .expect("a runtime");
-    let world = runtime.block_on(World::new(folder.path()));
-    let mut filled = 0;
     for size in SIZES {
-        runtime.block_on(world.fill(filled..size));
-        filled = size;
+        let folder =
+            tempfile::tempdir_in(std::env::current_dir().expect("a working folder")).expect("a folder");
+        let world = runtime.block_on(World::new(folder.path()));
+        runtime.block_on(world.fill(0..size));
         let began = Instant::now();
         let (log, catalog) = (Arc::clone(&world.log), Arc::clone(&world.catalog));
         let rebuilt = Indexer::reindex(log, catalog, &world.options, &mut |_| {}).expect("the log is whole");
         assert_eq!(rebuilt.fragments, size, "every fragment is indexed");
         let rate = size as f64 / began.elapsed().as_secs_f64();
         show(&format!("{size} fragments: both views built again, fragments/s"), rate, "");
+        let (log, catalog) = (Arc::clone(&world.log), Arc::clone(&world.catalog));
+        let indexer = Indexer::open(log, catalog, world.options.clone()).expect("the views were just built");
+        runtime.block_on(measure(&Arc::new(world), &indexer, size));
     }
-    let (log, catalog) = (Arc::clone(&world.log), Arc::clone(&world.catalog));
-    let indexer = Indexer::open(log, catalog, world.options.clone()).expect("the views were just built");
-    runtime.block_on(measure(&Arc::new(world), &indexer, filled));
 }
 
 impl World {
