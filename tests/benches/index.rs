@@ -42,8 +42,7 @@ fn main() {
         .build()
         .expect("a runtime");
     for size in SIZES {
-        let folder =
-            tempfile::tempdir_in(std::env::current_dir().expect("a working folder")).expect("a folder");
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let world = runtime.block_on(World::new(folder.path()));
         runtime.block_on(world.fill(0..size));
         let began = Instant::now();

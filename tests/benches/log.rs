@@ -29,7 +29,7 @@ const CHUNK: usize = 2 << 20;
 const STREAM: StreamId = StreamId(1);
 
 fn main() {
-    let folder = tempfile::tempdir_in(std::env::current_dir().expect("a working folder")).expect("a folder");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let master = MasterKey::from_base64("bWlsbHJhY2UtdGVzdHMtbWFzdGVyLWtleS0zMi1ieXQ=").expect("32 bytes");
     let log = Arc::new(Log::open(Options::new(folder.path().join("data"), master)).expect("a new log opens"));
     log.keys().create_stream_key(STREAM).expect("a new stream takes a key");
