@@ -38,7 +38,8 @@ pub struct Entry {
     pub producer_time: Timestamp,
     /// The producer's own flags.
     pub flags: u8,
-    /// The payload, in parts that are joined while sealing.
+    /// The payload, in parts that are joined while sealing. Records stay in memory for a while: a single
+    /// part is kept as it is, with all of the buffer that it may be a slice of.
     pub payload: Vec<Bytes>,
 }
 
@@ -64,8 +65,9 @@ pub struct Durable {
     pub header: FrameHeader,
     /// Where it is.
     pub location: Location,
-    /// The opened payload, for kinds that are metadata ([`FrameKind::is_metadata`]). `None` for the
-    /// others, and where the stream's key was destroyed.
+    /// The payload in the clear, for kinds that are metadata ([`FrameKind::is_metadata`]), and, where it
+    /// comes from memory ([`Follower`], [`crate::Tail`]), for records. `None` for the others, and where the
+    /// stream's key was destroyed.
     pub payload: Option<Bytes>,
 }
 

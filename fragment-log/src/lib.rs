@@ -6,7 +6,7 @@
 //! and after every [`Follower`] has seen it.
 //!
 //! Layers, each in its own folder and testable alone: [`io`] (files) → [`format`](mod@format) (stored forms) →
-//! `keys` (sealing) → `lane` (writing) → `recovery`, `replay`, `read` and `verify` (reading). Every
+//! `keys` (sealing) → `lane` (writing) → `recovery`, `replay`, `read`, `tail` and `verify` (reading). Every
 //! stored byte is drawn in `docs/fragment-log-format.md`.
 //!
 //! Invariants: nothing is acknowledged that is not on disk; a nonce is used once per key; bytes
@@ -29,6 +29,7 @@ mod read;
 mod recovery;
 mod replay;
 mod segment;
+mod tail;
 mod verify;
 
 pub use damage::Damage;
@@ -43,4 +44,5 @@ pub use keys::{Keyring, MasterKey, MasterKeyPlace, RestoredKeys};
 pub use lane::{LaneId, LaneMetrics, RetentionClass};
 pub use log::{Log, LogMetrics, Options};
 pub use segment::SegmentInfo;
+pub use tail::Tail;
 pub use verify::{Finding, Progress, Summary, Verify};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::{Clock, Entropy, StreamId, SystemClock, SystemEntropy};
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::entry::sealed_bytes;
 use crate::format::{FrameHeader, Location, Lsn};
@@ -19,6 +20,7 @@ use crate::read::Reader;
 use crate::recovery::recover;
 use crate::replay::replay;
 use crate::segment::Segment;
+use crate::tail::{Tail, TailRing};
 use crate::verify::{Finding, Summary, Verify};
 use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};
 
@@ -37,6 +39,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Age at which a segment is closed.
     pub segment_age: Duration,
+    /// Memory for the newest frames of the records lanes ([`Log::tail`]); 0 keeps none.
+    pub tail_bytes: usize,
     /// How long a lane waits without appends before it writes its durable mark.
     pub mark_after: Duration,
     /// Wraps the keys.
@@ -50,12 +54,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults: segments of 256 MiB and one hour, marks after a second, the machine's clock, randomness and disk.
+    /// The defaults: segments of 256 MiB and one hour, 256 MiB of recent records in memory, marks after a
+    /// second, the machine's clock, randomness and disk.
     pub fn new(dir: impl Into<PathBuf>, master: MasterKey) -> Self {
         Self {
             dir: dir.into(),
             segment_bytes: 256 * 1024 * 1024,
             segment_age: Duration::from_secs(60 * 60),
+            tail_bytes: 256 * 1024 * 1024,
             mark_after: Duration::from_secs(1),
             master,
             clock: Arc::new(SystemClock),
@@ -74,6 +80,8 @@ pub struct LogMetrics {
     pub damages: u64,
     /// Torn tails set aside when the log was opened.
     pub torn_tails: u64,
+    /// Memory that recent records take ([`Log::tail`]).
+    pub tail_bytes: u64,
 }
 
 /// An open log.
@@ -97,7 +105,8 @@ impl Log {
     /// [`LogError::Locked`] while another process has it, [`LogError::MasterKey`] with the wrong
     /// master key, [`LogError::Format`] where another version wrote it.
     pub fn open(options: Options) -> Result<Self, LogError> {
-        let Options { dir, segment_bytes, segment_age, mark_after, master, clock, entropy, io } = options;
+        let Options { dir, segment_bytes, segment_age, tail_bytes, mark_after, master, clock, entropy, io } =
+            options;
         let layout = Layout::new(&dir);
         let lock = layout.claim(&*io)?;
         let writer = layout.begin_start(&*io, &*clock, &*entropy)?;
@@ -113,6 +122,7 @@ impl Log {
             segment_age,
             mark_after,
             followers: RwLock::default(),
+            tail: TailRing::new(tail_bytes),
         });
         let mut log = Self {
             lanes: Vec::new(),
@@ -143,6 +153,7 @@ impl Log {
             LaneId::Bulk(_) => bulk_segment_bytes,
             LaneId::Control | LaneId::Records(_) => bulk_segment_bytes / 4,
         };
+        self.place.tail.begin(id, found.durable);
         let state = Arc::new(LaneState::new(id, found.durable, found.segments, found.sequences));
         self.lanes.push(Lane::new(LaneWriter {
             finisher: Finisher::new(Arc::clone(&state), Arc::clone(&self.place)),
@@ -173,6 +184,31 @@ impl Log {
         replay(&self.reader, &segments, from, each)
     }
 
+    /// The durable frames of a records lane from `from` on, from memory: at most `max_bytes` bytes of
+    /// payload, but at least one frame. Takes no disk and no key, and never holds up the lane. Who follows
+    /// one shard of many reads by its own index instead: [`Self::read`] answers from the same memory. Other
+    /// lanes have no tail: there everything but the end is [`Tail::Behind`].
+    pub fn tail(&self, lane: LaneId, from: Lsn, max_bytes: usize) -> Tail {
+        let Some(mut tail) = self.place.tail.read(lane, from, max_bytes) else {
+            let first = Lsn(self.durable(lane).0 + 1);
+            let (frames, next) = (Vec::new(), from);
+            return if from < first { Tail::Behind { first } } else { Tail::Frames { frames, next } };
+        };
+        if let Tail::Frames { frames, .. } = &mut tail {
+            frames.retain(|frame| !self.reader.freed.holds(&frame.location));
+            for frame in frames.iter_mut().filter(|frame| !self.keys().has_stream_key(frame.header.stream)) {
+                frame.payload = None;
+            }
+        }
+        tail
+    }
+
+    /// Tells when more of a lane is on disk: the last place, once [`Self::tail`] has it, all followers
+    /// have seen it and its producers were told.
+    pub fn watch(&self, lane: LaneId) -> watch::Receiver<Lsn> {
+        self.state(lane).watch()
+    }
+
     /// Seals the entries and appends them, in order and in one batch. Resolves when they are on disk
     /// and all followers have seen them; waits while too much else waits for the disk. An append
     /// that is dropped, or fails with [`LogError::Stopped`] or [`LogError::Io`], may be in the log
@@ -197,13 +233,28 @@ impl Log {
         lane.append(frames, permit).await
     }
 
-    /// The payload of one frame, verified and opened.
+    /// The payload of one frame, verified and opened, or from memory as it was sealed.
     ///
     /// # Errors
     /// [`LogError::Gone`]: its segment was removed, or it was freed. [`LogError::NoKey`]: its stream was deleted.
     /// [`LogError::Corrupt`]: the stored bytes are damaged.
     pub async fn read(&self, at: &Location) -> Result<Bytes, LogError> {
-        self.read_all(std::slice::from_ref(at)).await
+        match self.recent(at)? {
+            Some(payload) => Ok(payload),
+            None => self.read_all(std::slice::from_ref(at)).await,
+        }
+    }
+
+    /// The payload of a frame that is in memory.
+    fn recent(&self, at: &Location) -> Result<Option<Bytes>, LogError> {
+        let Some(frame) = self.place.tail.find(at) else { return Ok(None) };
+        if self.reader.freed.holds(at) {
+            return Err(LogError::Gone(*at));
+        }
+        if !self.keys().has_stream_key(frame.header.stream) {
+            return Err(LogError::NoKey(frame.header.stream));
+        }
+        Ok(frame.payload)
     }
 
     /// The payloads of several frames, verified, opened and joined in one buffer. Fails like
@@ -310,6 +361,7 @@ impl Log {
     /// [`LogError::InUse`] while the segment is being written.
     pub fn remove_segment(&self, lane: LaneId, segment: u64) -> Result<(), LogError> {
         self.lanes[lane.index()].remove(segment)?;
+        drop(self.place.tail.forget(lane, segment));
         let Reader { io, layout, freed, .. } = &self.reader;
         freed.forget(&**io, layout, lane, segment)
     }
@@ -322,7 +374,12 @@ impl Log {
     /// Counters of the lanes that hold anything.
     pub fn metrics(&self) -> LogMetrics {
         let used = self.lanes.iter().map(|lane| lane.state.metrics()).filter(|lane| lane.segments > 0);
-        LogMetrics { lanes: used.collect(), damages: self.damages.len() as u64, torn_tails: self.torn_tails }
+        LogMetrics {
+            lanes: used.collect(),
+            damages: self.damages.len() as u64,
+            torn_tails: self.torn_tails,
+            tail_bytes: self.place.tail.bytes() as u64,
+        }
     }
 
     /// The damaged places found when the log was opened.

@@ -134,6 +134,8 @@ fn log(page: &mut Page, app: &App) {
     page.sample("millrace_log_damages", &[], metrics.damages);
     page.family("millrace_log_torn_tails", "gauge", "Torn tails set aside when the log was opened.");
     page.sample("millrace_log_torn_tails", &[], metrics.torn_tails);
+    page.family("millrace_log_tail_bytes", "gauge", "Memory that the newest records take.");
+    page.sample("millrace_log_tail_bytes", &[], metrics.tail_bytes);
     let mut lanes = |name: &str, kind: &str, help: &str, value: fn(&LaneMetrics) -> f64| {
         page.family(name, kind, help);
         for lane in &metrics.lanes {

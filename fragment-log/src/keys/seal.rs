@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ring::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 
 use super::{Keyring, Secret};
-use crate::format::{FRAME_HEADER_BYTES, FrameHeader, FrameSlot, TAG_BYTES, WriterId};
+use crate::format::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, FrameSlot, TAG_BYTES, WriterId};
 use crate::{Entry, LogError};
 
 /// Seals entries as this start's writer. Shared by all lanes: the counter is what makes a nonce
@@ -24,7 +24,7 @@ pub(crate) struct Sealed {
     pub(crate) bytes: Vec<u8>,
     pub(crate) slot: FrameSlot,
     /// The payload in the clear, where followers are told it.
-    pub(crate) metadata: Option<Bytes>,
+    pub(crate) told: Option<Bytes>,
 }
 
 /// The key for one writer's frames of one stream: HKDF-SHA256 of the data key, salted with the
@@ -76,8 +76,9 @@ impl Seal {
         bytes.extend_from_slice(tag.as_ref());
         let len = u32::try_from(bytes.len()).expect("append refuses larger payloads");
         let slot = FrameSlot { len, crc: crc32c::crc32c(&bytes) };
-        let metadata = header.kind.is_metadata().then(|| joined(entry.payload));
-        Ok(Sealed { header, bytes, slot, metadata })
+        let is_told = header.kind.is_metadata() || header.kind == FrameKind::Records;
+        let told = is_told.then(|| joined(entry.payload));
+        Ok(Sealed { header, bytes, slot, told })
     }
 }
 

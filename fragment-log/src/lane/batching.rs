@@ -43,7 +43,7 @@ pub(super) fn durable_frames(batch: &[Submission], head: &BatchHead, segment: u6
         lsn,
         header: frame.header,
         location: Location { lane: head.lane, segment, offset, len: slot.len },
-        payload: frame.metadata.clone(),
+        payload: frame.told.clone(),
     });
     told.collect()
 }

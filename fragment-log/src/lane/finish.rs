@@ -131,12 +131,13 @@ impl Inner {
     /// Tells followers, then producers, of a batch that is on disk.
     fn tell(&self, written: Written) {
         let Written { batch, head, segment, end, .. } = written;
-        let frames = durable_frames(&batch, &head, segment);
+        let frames = Arc::new(durable_frames(&batch, &head, segment));
         let last = Lsn(head.next().0 - 1);
         self.state.wrote(segment, end, last, frames.iter().map(|frame| frame.header));
         self.state.count(|counters| &counters.batches, 1);
         self.state.count(|counters| &counters.frames, frames.len() as u64);
         self.state.count(|counters| &counters.bytes, head.bytes());
+        let evicted = self.place.tail.push(self.state.id, &frames);
         for follower in self.place.followers.read().expect("a follower does not panic").iter() {
             follower.durable(self.state.id, &frames);
         }
@@ -147,6 +148,9 @@ impl Inner {
             // The producer may have given up waiting; its frames are in the log all the same.
             let _ = submission.reply.send(Ok(appended(mine)));
         }
+        self.state.announce(last);
+        // Freeing much memory takes a while: nobody waits for it here.
+        drop(evicted);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use base::StreamId;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::LaneId;
 use crate::format::{FrameHeader, Lsn};
@@ -24,6 +24,8 @@ pub(crate) struct LaneState {
     pub(crate) budget: Arc<Semaphore>,
     counters: Counters,
     durable: AtomicU64,
+    /// The same for those who wait for more, a moment later.
+    announced: watch::Sender<Lsn>,
     /// Why the lane takes no more appends, once it does not.
     stopped: OnceLock<String>,
     segments: Mutex<BTreeMap<u64, SegmentInfo>>,
@@ -80,6 +82,7 @@ impl LaneState {
             budget: Arc::new(Semaphore::new(BUDGET_BYTES)),
             counters: Counters::default(),
             durable: AtomicU64::new(durable.0),
+            announced: watch::Sender::new(durable),
             stopped: OnceLock::new(),
             segments: Mutex::new(segments),
             sequences: Mutex::new(sequences),
@@ -89,6 +92,15 @@ impl LaneState {
     /// The last place that is on disk.
     pub(crate) fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Wakes those who wait for frames up to `last`.
+    pub(super) fn announce(&self, last: Lsn) {
+        self.announced.send_replace(last);
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Lsn> {
+        self.announced.subscribe()
     }
 
     pub(crate) fn last_sequence(&self, stream: StreamId, shard: u32) -> Option<u64> {

@@ -14,6 +14,7 @@ use crate::format::{BLOCK, FooterRow, Lsn, SegmentHeader, SegmentUuid};
 use crate::io::Io;
 use crate::layout::Layout;
 use crate::segment::{SegmentWriter, unlink};
+use crate::tail::TailRing;
 use crate::{Follower, LogError, SegmentInfo};
 
 /// Where lanes write, and whom they tell.
@@ -25,6 +26,7 @@ pub(crate) struct Place {
     pub(crate) segment_age: Duration,
     pub(crate) mark_after: Duration,
     pub(crate) followers: RwLock<Vec<Arc<dyn Follower>>>,
+    pub(crate) tail: TailRing,
 }
 
 /// The writing side of a lane.

@@ -20,7 +20,7 @@ use ingest::TimestampSource;
 
 pub use error::ConfigError;
 pub use example::example;
-pub use values::{Account, BaseUrl, LogFormat, Region, Roles, Share, words};
+pub use values::{Account, BaseUrl, LogFormat, Memory, Region, Roles, Share, words};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Config {
     pub free_floor: Share,
     /// Free space below which no new data is taken.
     pub reserve: Share,
+    /// Memory for the newest records of data streams.
+    pub tail_ring: Memory,
     /// Which clock names producer timestamps.
     pub timestamps: TimestampSource,
     /// The HTTP listener.
@@ -90,6 +92,7 @@ impl Default for Config {
             device_retention: Duration::from_hours(7 * 24),
             free_floor: Share::Percent(5),
             reserve: Share::Percent(1),
+            tail_ring: Memory(256 * 1024 * 1024),
             timestamps: TimestampSource::Auto,
             http: loopback(4567),
             http_public_url: None,

@@ -74,6 +74,9 @@ pub const SETTINGS: &[Setting] = &[
     setting("storage.reserve", "reserve", "SHARE",
         "The last free space, for commands and the ends of segments: below it no new data is taken.",
         |c| &mut c.reserve),
+    setting("storage.tail_ring", "tail-ring", "BYTES",
+        "Memory for the newest records of data streams, so that who reads as they are written needs no disk; 0 for none.",
+        |c| &mut c.tail_ring),
 
     setting("http.address", "http", "ADDRESS:PORT",
         "HTTP: AWS APIs, native API, HLS, the page. Port 0 is any free one.",

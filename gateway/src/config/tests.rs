@@ -63,6 +63,15 @@ fn shares_of_a_disk_are_parts_or_bytes() {
 }
 
 #[test]
+fn memory_is_in_bytes() {
+    let ring =
+        |text: &str| parse(&format!("[storage]\ntail_ring = {text}\n")).map(|config| config.tail_ring.0);
+    assert_eq!(ring("\"64MiB\"").unwrap(), 64 << 20);
+    assert_eq!(ring("0").unwrap(), 0);
+    assert!(ring("\"5%\"").is_err() && ring("\"99999999TiB\"").is_err());
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_the_nearest_name() {
     let refused = |text: &str| parse(text).unwrap_err().to_string();
     assert_eq!(

@@ -153,10 +153,9 @@ impl Value for Share {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (count, unit) = text.split_at(digits);
         let percent = || count.parse().ok().filter(|percent| *percent <= 90).map(Self::Percent);
-        let bytes = |size: &u64| count.parse::<u64>().ok()?.checked_mul(*size).map(Self::Bytes);
         let share = match unit.trim() {
             "%" => percent(),
-            unit => SIZES.iter().find(|(name, _)| *name == unit).and_then(|(_, size)| bytes(size)),
+            _ => parse_bytes(text).map(Self::Bytes),
         };
         *self = share.ok_or(
             "is not a share of a disk: up to 90%, or bytes with KiB, MiB, GiB or TiB, such as 50GiB",
@@ -166,13 +165,37 @@ impl Value for Share {
     fn show(&self) -> String {
         match self {
             Self::Percent(percent) => format!("{percent}%"),
-            Self::Bytes(bytes) => {
-                let fits = |(_, size): &&(&str, u64)| bytes % size == 0 && *bytes > 0;
-                let (unit, size) = SIZES.iter().find(fits).unwrap_or(&SIZES[4]);
-                format!("{}{unit}", bytes / size)
-            }
+            Self::Bytes(bytes) => show_bytes(*bytes),
         }
     }
+}
+
+/// An amount of memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory(pub usize);
+
+impl Value for Memory {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        let bytes = parse_bytes(text).and_then(|bytes| usize::try_from(bytes).ok());
+        self.0 = bytes.ok_or("is not a size: bytes with KiB, MiB, GiB or TiB, such as 256MiB")?;
+        Ok(())
+    }
+    fn show(&self) -> String {
+        show_bytes(self.0 as u64)
+    }
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let (_, size) = SIZES.iter().find(|(name, _)| *name == unit.trim())?;
+    count.parse::<u64>().ok()?.checked_mul(*size)
+}
+
+fn show_bytes(bytes: u64) -> String {
+    let fits = |(_, size): &&(&str, u64)| bytes.is_multiple_of(*size) && bytes > 0;
+    let (unit, size) = SIZES.iter().find(fits).unwrap_or(&SIZES[4]);
+    format!("{}{unit}", bytes / size)
 }
 
 /// Twelve digits.

@@ -55,6 +55,7 @@ pub fn open_log(
     let options = Options {
         clock: Arc::clone(clock),
         entropy: Arc::clone(entropy),
+        tail_bytes: config.tail_ring.0,
         ..Options::new(&config.data, master)
     };
     Ok(Arc::new(Log::open(options)?))
