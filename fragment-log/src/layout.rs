@@ -32,6 +32,11 @@ impl Layout {
         self.0.join("log")
     }
 
+    /// The note of the sequences that no frame tells of any more.
+    pub(crate) fn sequences(&self) -> PathBuf {
+        self.log().join("sequences")
+    }
+
     pub(crate) fn lane(&self, lane: LaneId) -> PathBuf {
         self.log().join(lane.to_string())
     }

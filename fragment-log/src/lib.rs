@@ -29,6 +29,7 @@ mod read;
 mod recovery;
 mod replay;
 mod segment;
+mod sequences;
 mod tail;
 mod verify;
 

@@ -14,12 +14,15 @@ use crate::format::{FrameHeader, Location, Lsn};
 use crate::freed::{self, DiskSpace, Freed};
 use crate::io::{DiskIo, Io};
 use crate::keys::{Keyring, MasterKey, Seal};
-use crate::lane::{Finisher, Lane, LaneId, LaneMetrics, LaneState, LaneWriter, Place};
+use crate::lane::{
+    Finisher, Lane, LaneId, LaneMetrics, LaneState, LaneWriter, Place, SequenceMap, note_sequence,
+};
 use crate::layout::Layout;
 use crate::read::Reader;
 use crate::recovery::recover;
-use crate::replay::replay;
+use crate::replay::{replay, rows};
 use crate::segment::Segment;
+use crate::sequences::Sequences;
 use crate::tail::{Tail, TailRing};
 use crate::verify::{Finding, Summary, Verify};
 use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};
@@ -89,6 +92,7 @@ pub struct Log {
     lanes: Vec<Lane>,
     seal: Seal,
     reader: Reader,
+    sequences: Sequences,
     place: Arc<Place>,
     damages: Vec<Damage>,
     torn_tails: u64,
@@ -124,12 +128,14 @@ impl Log {
             followers: RwLock::default(),
             tail: TailRing::new(tail_bytes),
         });
+        let (sequences, damage) = Sequences::load(&*io, &layout)?;
         let mut log = Self {
             lanes: Vec::new(),
             seal: Seal::new(Arc::clone(&keys)),
             reader: Reader { io, layout, keys, freed: Arc::new(Freed::default()) },
+            sequences,
             place,
-            damages: Vec::new(),
+            damages: damage.into_iter().collect(),
             torn_tails: 0,
             short: AtomicBool::new(false),
             _lock: lock,
@@ -263,15 +269,35 @@ impl Log {
         let reader = self.reader.clone();
         let pieces = pieces.to_vec();
         let read = tokio::task::spawn_blocking(move || reader.joined(&pieces));
-        read.await.unwrap_or_else(|error| {
-            let source = Arc::new(std::io::Error::other(error));
-            Err(LogError::Io { doing: "read", path: self.reader.layout.log(), source })
-        })
+        read.await.unwrap_or_else(|error| Err(self.not_read(error)))
     }
 
-    /// The greatest sequence number that any stored frame of the shard takes, in any lane.
+    /// The payload of each frame, verified and opened: for catching up with frames of one shard, in order.
+    /// Those that lie close together are read in one piece, which their payloads share for as long as one
+    /// of them is held, so take a few megabytes at a time. One that cannot be read, as in [`Self::read`],
+    /// does not keep the others from being read.
+    pub async fn read_run(&self, frames: &[Location]) -> Vec<Result<Bytes, LogError>> {
+        let recent: Vec<_> = frames.iter().map_while(|at| self.recent(at).transpose()).collect();
+        if recent.len() == frames.len() {
+            return recent;
+        }
+        let (reader, frames) = (self.reader.clone(), frames.to_vec());
+        let count = frames.len();
+        let read = tokio::task::spawn_blocking(move || reader.run(&frames));
+        read.await.unwrap_or_else(|error| vec![Err(self.not_read(error)); count])
+    }
+
+    fn not_read(&self, error: tokio::task::JoinError) -> LogError {
+        let source = Arc::new(std::io::Error::other(error));
+        LogError::Io { doing: "read", path: self.reader.layout.log(), source }
+    }
+
+    /// The greatest sequence number that a frame of the shard has taken, in any lane, also where retention
+    /// has taken the frame since. `None` for a shard without any, and once the stream's key was destroyed
+    /// and its last segment has gone.
     pub fn last_sequence(&self, stream: StreamId, shard: u32) -> Option<u64> {
-        self.lanes.iter().filter_map(|lane| lane.state.last_sequence(stream, shard)).max()
+        let stored = self.lanes.iter().filter_map(|lane| lane.state.last_sequence(stream, shard));
+        stored.chain(self.sequences.last(stream, shard)).max()
     }
 
     /// The lanes that hold anything.
@@ -360,10 +386,24 @@ impl Log {
     /// # Errors
     /// [`LogError::InUse`] while the segment is being written.
     pub fn remove_segment(&self, lane: LaneId, segment: u64) -> Result<(), LogError> {
+        self.keep_sequences(lane, segment)?;
         self.lanes[lane.index()].remove(segment)?;
         drop(self.place.tail.forget(lane, segment));
         let Reader { io, layout, freed, .. } = &self.reader;
         freed.forget(&**io, layout, lane, segment)
+    }
+
+    /// Notes the numbers of shards whose last frame is in a segment that is to go.
+    fn keep_sequences(&self, lane: LaneId, segment: u64) -> Result<(), LogError> {
+        let state = self.state(lane);
+        let info = state.segments().get(&segment).filter(|info| info.sealed).cloned();
+        let Some(info) = info.filter(|_| lane != LaneId::Control) else { return Ok(()) };
+        let Reader { io, layout, keys, .. } = &self.reader;
+        let mut last = SequenceMap::new();
+        let rows = rows(&Segment::open(&**io, layout, lane, segment)?, &info)?;
+        rows.iter().for_each(|row| note_sequence(&mut last, &row.header));
+        last.retain(|&(stream, shard), last| state.last_sequence(stream, shard) == Some(*last));
+        self.sequences.keep(&**io, layout, last.into_iter(), |stream| keys.has_stream_key(stream))
     }
 
     /// The keys.

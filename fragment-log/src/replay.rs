@@ -30,7 +30,7 @@ pub(crate) fn replay(
 }
 
 /// Every frame of a segment: from its footer, or batch by batch where there is none.
-fn rows(segment: &Segment, info: &SegmentInfo) -> Result<Vec<FooterRow>, LogError> {
+pub(crate) fn rows(segment: &Segment, info: &SegmentInfo) -> Result<Vec<FooterRow>, LogError> {
     if info.sealed
         && let Some((footer, _)) = segment.footer()?
     {

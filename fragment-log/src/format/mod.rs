@@ -9,6 +9,7 @@ mod frame;
 mod freed;
 mod location;
 mod segment;
+mod sequences;
 mod superblock;
 
 pub(crate) use batch::check_frame;
@@ -19,6 +20,7 @@ pub use frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, TAG_BYTES, WriterId}
 pub use freed::FreedNote;
 pub use location::{Location, Lsn};
 pub use segment::{SegmentHeader, SegmentUuid};
+pub use sequences::SequenceNote;
 pub use superblock::Superblock;
 
 /// Why bytes are not what they should be.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base::StreamId;
 use bytes::Bytes;
 use ring::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 
@@ -98,14 +99,41 @@ pub(crate) enum OpenError {
     Broken,
 }
 
+/// Opens frames one after the other. Frames of one stream mostly share a key, which is derived once.
+pub(crate) struct Opener<'k> {
+    keys: &'k Keyring,
+    last: Option<((StreamId, u32, WriterId), Arc<LessSafeKey>)>,
+}
+
+impl Opener<'_> {
+    /// [`Keyring::open_frame`].
+    pub(crate) fn open(&mut self, header: &FrameHeader, frame: &mut [u8]) -> Result<(), OpenError> {
+        let which = (header.stream, header.key_epoch, header.writer);
+        let key = match self.last.take().filter(|(last, _)| *last == which) {
+            Some((_, key)) => key,
+            None => self.keys.opening_key(header).ok_or(OpenError::NoKey)?,
+        };
+        let opened = open(&key, header, frame);
+        self.last = Some((which, key));
+        opened
+    }
+}
+
 impl Keyring {
+    pub(crate) fn opener(&self) -> Opener<'_> {
+        Opener { keys: self, last: None }
+    }
+
     /// Opens the frame whose header is `header` and whose bytes `frame` holds from its start on. The
     /// payload is moved to the very start of `frame`; its length is the header's.
     pub(crate) fn open_frame(&self, header: &FrameHeader, frame: &mut [u8]) -> Result<(), OpenError> {
         let key = self.opening_key(header).ok_or(OpenError::NoKey)?;
-        let aad = header.to_bytes();
-        key.open_within(nonce(header.counter), Aad::from(aad), frame, FRAME_HEADER_BYTES..)
-            .map(|_| ())
-            .map_err(|_| OpenError::Broken)
+        open(&key, header, frame)
     }
+}
+
+fn open(key: &LessSafeKey, header: &FrameHeader, frame: &mut [u8]) -> Result<(), OpenError> {
+    key.open_within(nonce(header.counter), Aad::from(header.to_bytes()), frame, FRAME_HEADER_BYTES..)
+        .map(|_| ())
+        .map_err(|_| OpenError::Broken)
 }

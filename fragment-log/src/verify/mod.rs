@@ -12,6 +12,7 @@ use crate::io::{DiskIo, Io};
 use crate::keys::Keyring;
 use crate::layout::Layout;
 use crate::segment::Segment;
+use crate::sequences;
 use crate::{Damage, LaneId, LogError, MasterKey};
 use look::{Look, Part, look_at};
 
@@ -108,6 +109,7 @@ impl Verify {
         let mut check = Check { summary: Summary::default(), progress: expected(io, &layout)?, each };
         check.damages(Keyring::damages(io, &layout.keys())?);
         check.damages(layout.superblock_damages(io)?);
+        check.damages(sequences::read(io, &layout)?.err().into_iter().collect());
         for lane in LaneId::all() {
             for number in layout.segments(io, lane)? {
                 let before = check.progress.bytes;
