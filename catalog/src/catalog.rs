@@ -192,7 +192,7 @@ impl Catalog {
         self.writer.run(move |writer| writer.delete_stream(id, version.as_deref())).await
     }
 
-    /// The evidence holds of a stream by id, cleared ones included.
+    /// The evidence holds of a stream by id, cleared ones included, also when the stream is deleted.
     pub fn holds(&self, stream: StreamId) -> Vec<Arc<Hold>> {
         self.state.read().holds(stream)
     }
@@ -313,6 +313,15 @@ impl Catalog {
     pub async fn revoke_device(&self, username: &str) -> Result<(), CatalogError> {
         let username = username.to_owned();
         self.writer.run(move |writer| writer.revoke_device(&username)).await
+    }
+
+    /// Shortens the control lane, as it happens by itself when it has grown: writes everything there is to it
+    /// once more, and removes what came before.
+    ///
+    /// # Errors
+    /// [`CatalogError::Log`]: the lane is as long as it was.
+    pub async fn snapshot(&self) -> Result<(), CatalogError> {
+        self.writer.run(Writer::snapshot).await
     }
 
     /// Whether the principal's credential still stands. Sessions that outlive a request ask again.

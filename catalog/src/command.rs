@@ -29,6 +29,15 @@ pub(crate) enum Command {
     PutAccessKey(AccessKey),
     /// A device credential is as said from now on.
     PutDevice(Device),
+    /// Everything there is follows, as commands, up to [`Self::SnapshotEnd`].
+    SnapshotBegin,
+    /// That was everything: what came before the snapshot is not needed any more.
+    SnapshotEnd {
+        /// Commands since the begin.
+        objects: u64,
+        /// The id for the next stream.
+        next_stream: StreamId,
+    },
 }
 
 #[derive(Serialize)]
@@ -138,6 +147,10 @@ mod tests {
             any_hold(),
             any::<u64>().prop_map(|id| Command::DeleteStream(StreamId(id))),
             any::<u64>().prop_map(|id| Command::KeyDestroyed(StreamId(id))),
+            Just(Command::SnapshotBegin),
+            any::<[u64; 2]>().prop_map(|[objects, next]| {
+                Command::SnapshotEnd { objects, next_stream: StreamId(next) }
+            }),
         ]
     }
 

@@ -9,6 +9,7 @@ use fragment_log::{Durable, Follower, FrameKind, LaneId, Log, Lsn};
 use crate::CatalogError;
 use crate::command::Command;
 use crate::mirror::Bell;
+use crate::snapshot::{Reading, SNAPSHOT};
 use crate::state::{SharedState, State};
 use crate::view::View;
 
@@ -31,11 +32,11 @@ pub(crate) fn load(log: &Log, dir: &Path, mut state: State) -> Result<(View, Sta
 /// Applies the commands that the state lacks.
 pub(crate) fn replay(log: &Log, state: &mut State) -> Result<(), CatalogError> {
     let from = state.applied().map_or(Lsn(0), |Lsn(applied)| Lsn(applied.saturating_add(1)));
-    let mut failed = None;
+    let (mut reading, mut failed) = (Reading::default(), None);
     log.replay(LaneId::Control, from, &mut |frame| {
         if failed.is_none() {
             match decode(&frame) {
-                Some(Ok(command)) => state.apply(frame.lsn, command),
+                Some(Ok(command)) => reading.take(state, (frame.lsn, frame.header.flags), command),
                 Some(Err(error)) => failed = Some(error),
                 None => {}
             }
@@ -74,6 +75,7 @@ impl Follower for Applier {
         let mut state = self.state.write();
         for frame in frames {
             match decode(frame) {
+                _ if frame.header.flags & SNAPSHOT != 0 => state.pass(frame.lsn),
                 Some(Ok(command)) => state.apply(frame.lsn, command),
                 Some(Err(error)) => tracing::error!(lsn = frame.lsn.0, %error, "command not applied"),
                 None => {}

@@ -4,7 +4,8 @@
 //! Everything is a command in the log's control lane. One writer validates a change, appends its
 //! command, and answers when the command is durable and applied; followers of the lane keep the
 //! state in memory, which every request reads, and a SQLite view of it, which makes a start quick and
-//! may be deleted at any time.
+//! may be deleted at any time. The lane stays short: once it has grown, a snapshot of the state takes the
+//! place of all commands before it.
 //!
 //! Invariants: the same commands give the same catalog; a name belongs to at most one stream; a
 //! stream's id is never used again; whoever reads after a write sees it; a deleted stream's key is
@@ -26,6 +27,7 @@ mod lane;
 mod mirror;
 mod principal;
 mod secret;
+mod snapshot;
 mod state;
 mod stream;
 mod view;

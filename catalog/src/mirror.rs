@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use fragment_log::Log;
+use fragment_log::{Log, Lsn};
 
 use crate::CatalogError;
 use crate::state::{RowKey, SharedState};
@@ -74,7 +74,7 @@ impl Mirror {
         let bell = Bell::default();
         // The state may have taken commands that the view had not.
         bell.ring();
-        let worker = Worker { view, state, log, bell: bell.clone() };
+        let worker = Worker { view, state, log, bell: bell.clone(), written: None };
         let thread = thread::Builder::new().name("catalog-view".into()).spawn(move || worker.run())?;
         Ok(Self { bell, thread: Some(thread) })
     }
@@ -100,6 +100,8 @@ struct Worker {
     state: Arc<SharedState>,
     log: Arc<Log>,
     bell: Bell,
+    /// Up to where the view goes.
+    written: Option<Lsn>,
 }
 
 impl Worker {
@@ -130,12 +132,13 @@ impl Worker {
         let rows: Vec<_> = keys.iter().map(row).collect();
         let progress = Progress { applied_lsn: applied.0, next_stream: state.next_stream() };
         drop(state);
-        if rows.is_empty() {
+        if rows.is_empty() && self.written == Some(applied) {
             return Ok(());
         }
         let written = self.view.write(self.log.keys(), &rows, &progress);
-        if written.is_err() {
-            self.state.write().return_dirty(keys);
+        match written {
+            Ok(()) => self.written = Some(applied),
+            Err(_) => self.state.write().return_dirty(keys),
         }
         written
     }

@@ -28,7 +28,7 @@ pub(crate) struct State {
     /// Shared with readers; copied only where one still holds it when the next command comes.
     streams: Arc<BTreeMap<StreamName, Arc<Stream>>>,
     by_id: HashMap<StreamId, Arc<Stream>>,
-    /// Of streams that exist, by id.
+    /// Of all streams, by id: what was held, by whom, is told when the stream is long gone.
     holds: HashMap<StreamId, BTreeMap<String, Arc<Hold>>>,
     /// Deleted streams whose key may still be there.
     deleted: BTreeSet<StreamId>,
@@ -39,6 +39,8 @@ pub(crate) struct State {
     applied: Option<Lsn>,
     /// Rows that the view has not got yet: at most one for every object.
     dirty: BTreeSet<RowKey>,
+    /// Every object there is.
+    rows: BTreeSet<RowKey>,
 }
 
 /// The first id; zero is [`fragment_log::INSTALLATION`].
@@ -77,6 +79,7 @@ impl State {
             usernames: HashMap::new(),
             applied: None,
             dirty: BTreeSet::new(),
+            rows: BTreeSet::new(),
         }
     }
 
@@ -124,16 +127,51 @@ impl State {
 
     /// Takes the next command of the control lane.
     pub fn apply(&mut self, lsn: Lsn, command: Command) {
-        let row = self.put(command);
-        self.dirty.extend(row);
+        let changed = self.change(command);
+        self.dirty.extend(changed);
         self.applied = Some(lsn);
+    }
+
+    /// Takes note of something in the control lane that changes nothing.
+    pub fn pass(&mut self, lsn: Lsn) {
+        self.applied = Some(lsn);
+    }
+
+    /// Holds what a snapshot says from now on, and nothing else.
+    pub fn become_as(&mut self, objects: Vec<Command>, next_stream: StreamId) {
+        let mut new = Self::new(&self.account, &self.region);
+        objects.into_iter().for_each(|object| drop(new.change(object)));
+        new.next_stream = new.next_stream.max(next_stream);
+        new.applied = self.applied;
+        new.dirty = std::mem::take(&mut self.dirty);
+        new.dirty.append(&mut self.rows);
+        new.dirty.extend(new.rows.iter().cloned());
+        *self = new;
+    }
+
+    /// A command for every object that there is.
+    pub fn objects(&self) -> impl Iterator<Item = Command> + '_ {
+        self.rows.iter().filter_map(|key| self.row(key))
     }
 
     /// Takes what the view holds, before any command is applied.
     pub fn restore(&mut self, view: Contents) {
-        view.rows.into_iter().for_each(|row| drop(self.put(row)));
+        view.rows.into_iter().for_each(|row| drop(self.change(row)));
         self.next_stream = self.next_stream.max(view.progress.next_stream);
         self.applied = Some(Lsn(view.progress.applied_lsn));
+    }
+
+    /// Answers with the rows that are different now, and keeps count of those that there are.
+    fn change(&mut self, command: Command) -> Vec<RowKey> {
+        let changed = self.put(command);
+        for key in &changed {
+            if self.row(key).is_some() {
+                self.rows.insert(key.clone());
+            } else {
+                self.rows.remove(key);
+            }
+        }
+        changed
     }
 
     /// Answers with the rows that are different now.
@@ -145,9 +183,7 @@ impl State {
                     Arc::make_mut(&mut self.streams).remove(&stream.name);
                 }
                 self.deleted.insert(id);
-                let holds = self.holds.remove(&id).unwrap_or_default();
-                let rows = holds.into_keys().map(|hold| RowKey::Hold(id, hold));
-                rows.chain([RowKey::Stream(id), RowKey::DeletedStream(id)]).collect()
+                vec![RowKey::Stream(id), RowKey::DeletedStream(id)]
             }
             Command::KeyDestroyed(id) => {
                 self.deleted.remove(&id);
@@ -169,6 +205,7 @@ impl State {
                 self.devices.insert(device.username.clone(), Arc::new(device));
                 vec![row]
             }
+            Command::SnapshotBegin | Command::SnapshotEnd { .. } => Vec::new(),
         }
     }
 

@@ -23,6 +23,7 @@ enum Step {
     RevokeKey(usize),
     CreateDevice(Allow),
     RevokeDevice(usize),
+    Snapshot,
     Restart(Fate),
 }
 
@@ -61,6 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::RevokeKey),
         1 => allow.prop_map(Step::CreateDevice),
         1 => any::<usize>().prop_map(Step::RevokeDevice),
+        1 => Just(Step::Snapshot),
         2 => fate.prop_map(Step::Restart),
     ]
 }
@@ -137,6 +139,7 @@ impl Model {
             Step::CreateKey | Step::RevokeKey(_) | Step::CreateDevice(_) | Step::RevokeDevice(_) => {
                 self.take_credential(running, step).await;
             }
+            Step::Snapshot => catalog.snapshot().await.unwrap(),
             Step::Restart(_) => unreachable!("not a change"),
         }
     }

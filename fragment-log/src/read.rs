@@ -51,7 +51,7 @@ impl Reader {
         let mut opener = self.keys.opener();
         let mut segment: Option<Segment> = None;
         let mut payloads = Vec::with_capacity(pieces.len());
-        for near in pieces.chunk_by(|a, b| is_near(a, b)) {
+        for near in pieces.chunk_by(is_near) {
             match self.segment(segment.take(), &near[0]) {
                 Ok(open) => {
                     let mut left = near;

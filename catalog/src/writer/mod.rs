@@ -3,6 +3,7 @@
 
 mod credentials;
 mod holds;
+mod snapshot;
 mod streams;
 
 use std::io;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::CatalogError;
 use crate::command::Command;
 use crate::state::SharedState;
+use snapshot::Growth;
 
 /// Changes that may wait for the writer; more hold their callers back.
 const QUEUE: usize = 256;
@@ -36,6 +38,7 @@ impl WriterThread {
         let run = move || {
             while let Some(task) = waiting.blocking_recv() {
                 task(&mut writer);
+                writer.snapshot_when_due();
             }
         };
         let thread = thread::Builder::new().name("catalog-writer".into()).spawn(run)?;
@@ -81,6 +84,7 @@ pub(crate) struct Writer {
     destroyed: Vec<StreamId>,
     /// A stream whose key was made, but whose command the log did not take.
     unused_key: Option<StreamId>,
+    growth: Growth,
 }
 
 impl Writer {
@@ -92,14 +96,18 @@ impl Writer {
         limits: Limits,
     ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().build()?;
-        Ok(Self { log, state, clock, entropy, limits, runtime, destroyed: Vec::new(), unused_key: None })
+        let control = log.segments().into_iter().filter(|info| info.lane == LaneId::Control);
+        let growth = Growth::of(control.map(|info| info.bytes).sum());
+        let (destroyed, unused_key) = (Vec::new(), None);
+        Ok(Self { log, state, clock, entropy, limits, runtime, destroyed, unused_key, growth })
     }
 
     /// Returns when the command is durable and applied.
     fn commit(&mut self, command: &Command) -> Result<(), CatalogError> {
         let reports = self.destroyed.iter().map(|&id| self.entry(&Command::KeyDestroyed(id)));
         let entries = reports.chain([self.entry(command)]).collect();
-        self.runtime.block_on(self.log.append(LaneId::Control, entries))?;
+        let appended = self.runtime.block_on(self.log.append(LaneId::Control, entries))?;
+        self.growth.add(appended.bytes);
         self.destroyed.clear();
         Ok(())
     }
