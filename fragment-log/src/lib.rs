@@ -19,6 +19,7 @@ mod damage;
 mod entry;
 mod error;
 pub mod format;
+mod forward;
 mod freed;
 pub mod io;
 mod keys;

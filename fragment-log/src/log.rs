@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base::{Clock, Entropy, StreamId, SystemClock, SystemEntropy};
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::entry::sealed_bytes;
 use crate::format::{FrameHeader, Location, Lsn};
@@ -370,6 +370,23 @@ impl Log {
     /// [`LogError::Io`].
     pub fn disk_space(&self) -> Result<DiskSpace, LogError> {
         freed::space(&*self.reader.io, &self.reader.layout.log())
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// A lane that takes so many bytes now; `None` where that would have to wait.
+    pub(crate) fn room_now(
+        &self,
+        lane: LaneId,
+        bytes: usize,
+    ) -> Result<Option<(&Lane, OwnedSemaphorePermit)>, LogError> {
+        self.check_room(lane)?;
+        let lane = &self.lanes[lane.index()];
+        lane.state.check_running()?;
+        let bytes = u32::try_from(bytes).expect("the limit of one append is below 4 GiB");
+        Ok(Arc::clone(&lane.state.budget).try_acquire_many_owned(bytes).ok().map(|permit| (lane, permit)))
     }
 
     fn check_room(&self, lane: LaneId) -> Result<(), LogError> {

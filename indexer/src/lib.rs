@@ -16,6 +16,7 @@ mod assemble;
 mod damage;
 mod error;
 mod find;
+mod forward;
 mod indexer;
 mod intake;
 mod kept;

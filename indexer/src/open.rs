@@ -10,6 +10,7 @@ use fragment_log::{LaneId, Log, Lsn};
 use rusqlite::Connection;
 
 use crate::assemble::has_fragments;
+use crate::forward::Forward;
 use crate::intake::Intake;
 use crate::overlay::Overlay;
 use crate::owner::{Owner, Waiting};
@@ -67,6 +68,7 @@ pub(crate) fn open(
         space: Arc::default(),
         held: HeldSpace::default(),
         holes: true,
+        forward: Forward::default(),
         rebuilt: Rebuilt::default(),
     };
     read_log(&mut owner, &applied, progress)?;

@@ -10,6 +10,7 @@ use catalog::Catalog;
 use fragment_log::{LaneId, Log, LogError, Lsn};
 
 use crate::assemble::{Assembled, Fresh, Unindexed};
+use crate::forward::Forward;
 use crate::intake::{Delivery, Intake, Lane, Request};
 use crate::kept::{Floors, Kept};
 use crate::overlay::Overlay;
@@ -50,6 +51,7 @@ pub(crate) struct Owner {
     pub held: HeldSpace,
     /// Whether the file system has holes, as far as is known.
     pub holes: bool,
+    pub forward: Forward,
     /// What a rebuild tells.
     pub rebuilt: Rebuilt,
 }

@@ -31,6 +31,7 @@ impl Owner {
     pub(crate) fn sweep(&mut self) -> Result<Swept, IndexError> {
         let now = self.clock.now();
         let mut swept = Swept::default();
+        self.begin_copying();
         self.raise_floors()?;
         let mut left = ROWS;
         for stream in self.overlay.streams() {
@@ -173,10 +174,16 @@ impl Owner {
         Ok(segments.iter().filter(complete).collect())
     }
 
-    /// Removes a segment that holds nothing needed, or punches one that has so many dead bytes. Tells whether it
-    /// did anything.
+    /// Removes a segment that holds nothing needed, or punches one that has so many dead bytes; without holes
+    /// it copies what is needed elsewhere. Tells whether it did anything.
     fn give_back(&mut self, info: &SegmentInfo, worth: i64, swept: &mut Swept) -> Result<bool, IndexError> {
-        let used = self.writer.usage().segments.get(&(info.lane, info.segment)).copied();
+        let used = |owner: &Self| owner.writer.usage().segments.get(&(info.lane, info.segment)).copied();
+        let copied = match used(self) {
+            Some(used) if used.fragments > 0 && !self.holes => self.copy_forward(info, &used, worth)?,
+            Some(_) | None => 0,
+        };
+        swept.bytes = swept.bytes.saturating_sub(copied);
+        let used = used(self);
         if used.is_none_or(|used| used.fragments <= 0) {
             self.log.remove_segment(info.lane, info.segment)?;
             swept.segments += 1;
@@ -188,7 +195,7 @@ impl Owner {
         if worthwhile {
             swept.bytes += self.punch(info.lane, info.segment)?;
         }
-        Ok(worthwhile)
+        Ok(worthwhile || copied > 0)
     }
 
     /// Gives the space of a segment's dead frames back, and how much that was.
@@ -202,7 +209,7 @@ impl Owner {
         let given = if dead.is_empty() { Some(0) } else { self.log.punch(lane, segment, &dead)? };
         if given.is_none() {
             tracing::warn!(
-                "the file system of the data folder has no holes: space comes back by whole segments only"
+                "the file system of the data folder has no holes: what is needed of old segments is copied"
             );
             self.holes = false;
         }

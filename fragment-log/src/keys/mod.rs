@@ -12,7 +12,7 @@ mod wrap;
 
 pub use backup::RestoredKeys;
 pub use master::{MasterKey, MasterKeyPlace};
-pub(crate) use seal::{OpenError, Opener, Seal, Sealed};
+pub(crate) use seal::{OpenError, Opener, Seal, Sealed, is_told};
 
 use std::collections::BTreeMap;
 use std::path::Path;

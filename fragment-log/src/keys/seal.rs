@@ -77,10 +77,14 @@ impl Seal {
         bytes.extend_from_slice(tag.as_ref());
         let len = u32::try_from(bytes.len()).expect("append refuses larger payloads");
         let slot = FrameSlot { len, crc: crc32c::crc32c(&bytes) };
-        let is_told = header.kind.is_metadata() || header.kind == FrameKind::Records;
-        let told = is_told.then(|| joined(entry.payload));
+        let told = is_told(header.kind).then(|| joined(entry.payload));
         Ok(Sealed { header, bytes, slot, told })
     }
+}
+
+/// Whether followers are told the payload.
+pub(crate) fn is_told(kind: FrameKind) -> bool {
+    kind.is_metadata() || kind == FrameKind::Records
 }
 
 fn joined(mut parts: Vec<Bytes>) -> Bytes {

@@ -71,6 +71,17 @@ impl Lane {
         answer.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
+    /// [`Self::append`] for a thread that may block.
+    pub(crate) fn append_blocking(
+        &self,
+        frames: Vec<Sealed>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Appended, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Task::Append(Submission { frames, _permit: permit, reply }))?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
+    }
+
     /// Unlinks a complete segment.
     pub(crate) fn remove(&self, segment: u64) -> Result<(), LogError> {
         let (reply, answer) = mpsc::sync_channel(1);

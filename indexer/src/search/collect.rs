@@ -1,6 +1,6 @@
 //! Keeps the first hits in the order of time, stream, number.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tantivy::collector::{Collector, SegmentCollector};
@@ -30,7 +30,8 @@ pub(crate) struct FirstOfSegment {
     stream: Arc<dyn ColumnValues<u64>>,
     number: Arc<dyn ColumnValues<u64>>,
     producer: Arc<dyn ColumnValues<i64>>,
-    first: BinaryHeap<Key>,
+    /// A set: a fragment that has moved in the log is there twice, until its old place is gone.
+    first: BTreeSet<Key>,
 }
 
 impl Collector for First {
@@ -48,7 +49,7 @@ impl Collector for First {
             stream: columns.column_first_or_default(STREAM)?,
             number: columns.column_first_or_default(NUMBER)?,
             producer: columns.column_first_or_default(PRODUCER)?,
-            first: BinaryHeap::new(),
+            first: BTreeSet::new(),
         })
     }
 
@@ -59,6 +60,7 @@ impl Collector for First {
     fn merge_fruits(&self, fruits: Vec<Vec<Key>>) -> tantivy::Result<Vec<Key>> {
         let mut all: Vec<_> = fruits.into_iter().flatten().collect();
         all.sort_unstable();
+        all.dedup();
         all.truncate(self.limit);
         Ok(all)
     }
@@ -75,24 +77,23 @@ impl SegmentCollector for FirstOfSegment {
         let full = self.first.len() >= self.limit;
         let late = |last: &Key| full && time > last.time;
         // Most documents of a wide query end here, with one column read.
-        if time < self.bounds.0 || time > self.bounds.1 || self.first.peek().is_some_and(late) {
+        if time < self.bounds.0 || time > self.bounds.1 || self.first.last().is_some_and(late) {
             return;
         }
         let number = self.number.get_val(doc);
         let key = Key { time, stream: self.stream.get_val(doc), number };
         if self.after.is_some_and(|after| key <= after)
-            || full && self.first.peek().is_some_and(|last| key >= *last)
+            || full && self.first.last().is_some_and(|last| key >= *last)
             || self.visible.get(&key.stream).is_none_or(|cutoff| number < *cutoff)
         {
             return;
         }
-        self.first.push(key);
-        if full {
-            self.first.pop();
+        if self.first.insert(key) && full {
+            self.first.pop_last();
         }
     }
 
     fn harvest(self) -> Vec<Key> {
-        self.first.into_vec()
+        self.first.into_iter().collect()
     }
 }

@@ -198,6 +198,7 @@ impl Readers {
             keys.extend(committed.reader.searcher().search(&query, first)?);
         }
         keys.sort_unstable();
+        keys.dedup();
         keys.truncate(first.limit);
         Ok(keys)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base::{Clock, FragmentNumber, Limits, RunId, StreamId, StreamName, SystemEntropy, Tags, Timestamp};
 use bytes::Bytes;
 use catalog::{Catalog, CatalogOptions, NewHold, NewStream, Principal, Stream, StreamGlob, StreamUpdate};
+use fragment_log::io::{DiskIo, Io};
 use fragment_log::{Entry, FrameKind, LaneId, Log, MasterKey, Options, RetentionClass};
 
 use super::{NOON, entry};
@@ -50,6 +51,7 @@ impl Clock for StillClock {
 pub(crate) struct World {
     pub dir: PathBuf,
     sizes: Sizes,
+    io: Arc<dyn Io>,
     pub clock: Arc<StillClock>,
     pub log: Arc<Log>,
     pub catalog: Arc<Catalog>,
@@ -61,13 +63,18 @@ impl World {
     }
 
     pub(crate) fn sized(dir: &Path, sizes: Sizes) -> Self {
-        Self::at(dir, sizes, Arc::new(StillClock(AtomicI64::new(NOON))))
+        Self::on(dir, sizes, Arc::new(DiskIo))
     }
 
-    fn at(dir: &Path, sizes: Sizes, clock: Arc<StillClock>) -> Self {
+    pub(crate) fn on(dir: &Path, sizes: Sizes, io: Arc<dyn Io>) -> Self {
+        Self::at(dir, sizes, io, Arc::new(StillClock(AtomicI64::new(NOON))))
+    }
+
+    fn at(dir: &Path, sizes: Sizes, io: Arc<dyn Io>, clock: Arc<StillClock>) -> Self {
         let options = Options {
             segment_bytes: sizes.segment,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            io: Arc::clone(&io),
             ..Options::new(dir, MasterKey::from_base64(MASTER).unwrap())
         };
         let log = Arc::new(Log::open(options).unwrap());
@@ -81,17 +88,17 @@ impl World {
             device_retention: Duration::from_hours(1),
         };
         let catalog = Catalog::open(Arc::clone(&log), options).unwrap();
-        Self { dir: dir.to_owned(), sizes, clock, log, catalog }
+        Self { dir: dir.to_owned(), sizes, io, clock, log, catalog }
     }
 
     /// Closes everything and opens it again.
     pub(crate) fn reopen(self, indexer: Option<Arc<Indexer>>) -> Self {
         drop(indexer);
-        let Self { dir, sizes, clock, log, catalog } = self;
+        let Self { dir, sizes, io, clock, log, catalog } = self;
         drop(catalog);
         assert_eq!(Arc::strong_count(&log), 1, "somebody keeps the log open");
         drop(log);
-        Self::at(&dir, sizes, clock)
+        Self::at(&dir, sizes, io, clock)
     }
 
     pub(crate) fn options(&self) -> IndexerOptions {

@@ -142,6 +142,42 @@ impl Writer {
         Ok(dead)
     }
 
+    /// Notes that fragments lie elsewhere now: each as it was, and where it is. Durable when it returns, so
+    /// that the old place may go.
+    pub(crate) fn moved(&mut self, moved: &[(FragmentEntry, FragmentEntry)]) -> Result<(), IndexError> {
+        self.connection.execute_batch("PRAGMA synchronous = FULL")?;
+        let written = self.move_rows(moved);
+        self.connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+        written
+    }
+
+    fn move_rows(&mut self, moved: &[(FragmentEntry, FragmentEntry)]) -> Result<(), IndexError> {
+        let transaction = self.connection.transaction()?;
+        let mut changes = Changes::default();
+        let mut packed = Vec::new();
+        for (old, new) in moved {
+            packed.clear();
+            row::pack(new, &mut packed, |track| self.tracks.id(&transaction, track))?;
+            let (stream, number) = key(new.stream, new.meta.number);
+            let sql = "UPDATE fragments SET packed = ?3 WHERE stream = ?1 AND number = ?2";
+            if transaction.execute(sql, params![stream, number, packed])? > 0 {
+                changes.count(old.stream, number, old.places(), Become::Dead);
+                changes.count(new.stream, number, new.places(), Become::Live);
+            }
+        }
+        changes.write(&transaction)?;
+        transaction.commit()?;
+        self.usage.apply(&changes);
+        Ok(())
+    }
+
+    /// Whether frames of a number are kept that are no fragment.
+    pub(crate) fn is_unindexed(&self, stream: StreamId, number: FragmentNumber) -> Result<bool, IndexError> {
+        let (stream, number) = key(stream, number);
+        let sql = "SELECT EXISTS (SELECT 1 FROM held WHERE stream = ?1 AND number = ?2)";
+        Ok(self.connection.query_row(sql, [stream, number], |row| row.get(0))?)
+    }
+
     /// Notes that nothing dead takes space in a log segment any more.
     pub(crate) fn punched(&mut self, lane: LaneId, segment: u64) -> Result<(), IndexError> {
         let sql = "UPDATE live SET dead = 0 WHERE lane = ?1 AND segment = ?2";
