@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::Text;
 use crate::{Tags, Timestamp};
 
 /// A fragment's number within its stream: strictly increasing, through restarts and clock steps.
@@ -84,7 +85,7 @@ impl Serialize for FragmentNumber {
 
 impl<'de> Deserialize<'de> for FragmentNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let Text(text) = Text::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }

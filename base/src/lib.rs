@@ -11,6 +11,7 @@ mod limits;
 mod name;
 mod page;
 mod tags;
+mod text;
 mod timestamp;
 
 pub use arn::{Arn, ArnError};

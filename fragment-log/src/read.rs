@@ -110,15 +110,8 @@ impl Reader {
         }
     }
 
-    /// One frame's payload from an open segment.
-    pub(crate) fn payload(&self, segment: &Segment, at: &Location) -> Result<Bytes, LogError> {
-        let mut payloads = Vec::with_capacity(1);
-        self.near(segment, std::slice::from_ref(at), &mut self.keys.opener(), &mut payloads);
-        payloads.pop().expect("one frame has one payload")
-    }
-
     /// Leaves the frame's payload at the start of its bytes, and returns its length.
-    fn open(
+    pub(crate) fn open(
         &self,
         segment: &Segment,
         at: &Location,

@@ -1,6 +1,9 @@
 //! Going through a lane's frames in order, without touching media.
 
-use crate::format::{FooterRow, Lsn};
+use bytes::Bytes;
+
+use crate::format::{FooterRow, FormatError, Lsn};
+use crate::keys::Opener;
 use crate::read::Reader;
 use crate::segment::{Segment, Step, Walk};
 use crate::{Durable, LogError, SegmentInfo};
@@ -19,14 +22,67 @@ pub(crate) fn replay(
             Err(LogError::Gone(_)) => continue,
             Err(error) => return Err(error),
         };
-        for row in rows(&segment, info)? {
-            let freed = reader.freed.holds(&segment.location(&row));
-            if row.lsn >= from && row.lsn <= info.last && !freed {
-                replay_frame(reader, &segment, &row, each)?;
+        let rows = rows(&segment, info)?;
+        let wanted = |row: &FooterRow| row.lsn >= from && row.lsn <= info.last;
+        let mut ahead =
+            Ahead { segment: &segment, opener: reader.keys.opener(), start: 0, bytes: Vec::new() };
+        for (at, row) in rows.iter().enumerate().filter(|(_, row)| wanted(row)) {
+            if !reader.freed.holds(&segment.location(row)) {
+                replay_frame(reader, &mut ahead, &rows[at..], each)?;
             }
         }
     }
     Ok(())
+}
+
+/// A segment's metadata, read in large pieces where it lies close together.
+struct Ahead<'s> {
+    segment: &'s Segment,
+    opener: Opener<'s>,
+    /// What was read last, and where it begins.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+/// Bytes between two frames that are rather read than left out.
+const CLOSE_BYTES: u64 = 16 * 1024;
+/// Most bytes read at once.
+const PIECE_BYTES: u64 = 512 * 1024;
+
+impl Ahead<'_> {
+    /// The first of these frames as it is stored.
+    fn frame(&mut self, rows: &[FooterRow]) -> Result<Vec<u8>, LogError> {
+        let offset = rows[0].offset;
+        let len = usize::try_from(rows[0].header.frame_bytes()).unwrap_or(usize::MAX);
+        if self.held(offset, len).is_none() {
+            self.read(rows)?;
+        }
+        let held = self.held(offset, len).map(<[u8]>::to_vec);
+        held.ok_or_else(|| self.segment.corrupt(offset)(FormatError("the file ends too early")))
+    }
+
+    fn held(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        let begin = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(begin..begin.checked_add(len)?)
+    }
+
+    /// Reads the first of these frames, and the metadata that follows closely.
+    fn read(&mut self, rows: &[FooterRow]) -> Result<(), LogError> {
+        let start = rows[0].offset;
+        let mut end = start + rows[0].header.frame_bytes();
+        for row in rows.iter().filter(|row| row.header.kind.is_metadata()) {
+            let after = row.offset.saturating_add(row.header.frame_bytes());
+            if row.offset > end + CLOSE_BYTES || after > start + PIECE_BYTES {
+                break;
+            }
+            end = end.max(after);
+        }
+        self.start = start;
+        self.bytes.resize(usize::try_from(end - start).unwrap_or(usize::MAX), 0);
+        let read = self.segment.file.read_at(&mut self.bytes, start).map_err(self.segment.reading())?;
+        self.bytes.truncate(read);
+        Ok(())
+    }
 }
 
 /// Every frame of a segment: from its footer, or batch by batch where there is none.
@@ -59,17 +115,21 @@ pub(crate) fn rows(segment: &Segment, info: &SegmentInfo) -> Result<Vec<FooterRo
     Ok(rows)
 }
 
+/// Hands on the first of these frames.
 fn replay_frame(
     reader: &Reader,
-    segment: &Segment,
-    row: &FooterRow,
+    ahead: &mut Ahead<'_>,
+    rows: &[FooterRow],
     each: &mut dyn FnMut(Durable) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
-    let location = segment.location(row);
+    let row = &rows[0];
+    let location = ahead.segment.location(row);
     let payload = if row.header.kind.is_metadata() {
-        match reader.payload(segment, &location) {
+        match metadata(reader, ahead, rows) {
             Ok(payload) => Some(payload),
             Err(LogError::NoKey(_)) => None,
+            // It was freed while it was read.
+            Err(LogError::Gone(_)) => return Ok(()),
             Err(error @ LogError::Corrupt { .. }) => {
                 tracing::error!(%error, "frame left out");
                 return Ok(());
@@ -80,4 +140,12 @@ fn replay_frame(
         None
     };
     each(Durable { lsn: row.lsn, header: row.header, location, payload })
+}
+
+fn metadata(reader: &Reader, ahead: &mut Ahead<'_>, rows: &[FooterRow]) -> Result<Bytes, LogError> {
+    let mut frame = ahead.frame(rows)?;
+    let location = ahead.segment.location(&rows[0]);
+    let payload = reader.open(ahead.segment, &location, &mut frame, &mut ahead.opener)?;
+    frame.truncate(payload);
+    Ok(frame.into())
 }

@@ -48,11 +48,13 @@ struct Secret([u8; 32]);
 /// A stream's keys, by epoch; never empty. The newest one seals, each opens what it has sealed.
 type Epochs = BTreeMap<u32, StreamKey>;
 
-/// A stream's data key, and the frame key that this writer has derived from it.
-#[derive(Clone)]
+/// A stream's data key, and the frame keys that were derived from it.
 struct StreamKey {
     data: Secret,
+    /// Of this writer.
     frame: Arc<LessSafeKey>,
+    /// Of the other writer whose frames were opened last: the frames of one start lie together.
+    other: Mutex<Option<(WriterId, Arc<LessSafeKey>)>>,
 }
 
 impl Keyring {
@@ -215,7 +217,7 @@ impl Keyring {
         if header.writer == self.writer {
             return Some(Arc::clone(&key.frame));
         }
-        Some(Arc::new(seal::frame_key(&key.data, header.writer)))
+        Some(key.of_other(header.writer))
     }
 }
 
@@ -228,7 +230,20 @@ fn no_table(dir: &Path) -> LogError {
 
 impl StreamKey {
     fn new(data: Secret, writer: WriterId) -> Self {
-        Self { frame: Arc::new(seal::frame_key(&data, writer)), data }
+        Self { frame: Arc::new(seal::frame_key(&data, writer)), data, other: Mutex::default() }
+    }
+
+    /// The frame key of a writer that is not this one.
+    fn of_other(&self, writer: WriterId) -> Arc<LessSafeKey> {
+        let mut other = self.other.lock().expect(NOT_POISONED);
+        if let Some((known, key)) = &*other
+            && *known == writer
+        {
+            return Arc::clone(key);
+        }
+        let key = Arc::new(seal::frame_key(&self.data, writer));
+        *other = Some((writer, Arc::clone(&key)));
+        key
     }
 }
 
