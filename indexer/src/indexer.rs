@@ -329,15 +329,22 @@ impl Drop for Indexer {
     }
 }
 
-/// Stored entries and those of the overlay that `holds` takes, each once, by number.
+/// Stored entries and those of the overlay that `holds` takes, both by number: each once, by number.
 fn merged(
     stored: Vec<FragmentEntry>,
     fresh: &[Arc<Fresh>],
     holds: impl Fn(&FragmentMeta) -> bool,
 ) -> Vec<FragmentEntry> {
-    let mut merged: BTreeMap<_, _> = stored.into_iter().map(|entry| (entry.meta.number, entry)).collect();
-    for fresh in fresh.iter().filter(|fresh| holds(&fresh.entry.meta)) {
-        merged.entry(fresh.entry.meta.number).or_insert_with(|| fresh.entry.as_ref().clone());
+    let mut fresh = fresh.iter().map(|fresh| &fresh.entry).filter(|entry| holds(&entry.meta)).peekable();
+    let mut merged = Vec::with_capacity(stored.len());
+    for entry in stored {
+        while let Some(first) = fresh.next_if(|first| first.meta.number <= entry.meta.number) {
+            if first.meta.number < entry.meta.number {
+                merged.push(first.as_ref().clone());
+            }
+        }
+        merged.push(entry);
     }
-    merged.into_values().collect()
+    merged.extend(fresh.map(|entry| entry.as_ref().clone()));
+    merged
 }

@@ -43,14 +43,11 @@ pub(crate) fn open(
         tracing::warn!("the index was found damaged while it was in use: building it again");
         remove(dir)?;
     }
-    let (connection, tracks) = sorted_view(dir, &log)?;
+    let Sorted { connection, tracks, new } = sorted_view(dir, &log)?;
     let tracks = Arc::new(tracks);
-    let writer = Writer::new(connection, Arc::clone(&tracks))?;
+    let writer = Writer::new(connection, Arc::clone(&tracks), new)?;
     let search = search_view(dir, &log, &writer)?;
     let overlay = Arc::new(Overlay::default());
-    for entry in view::newest_of_all(writer.connection(), &tracks)? {
-        overlay.seen(entry);
-    }
     let intake = Arc::new(Intake::new(Arc::clone(&overlay), &catalog, QUEUED));
     let applied = writer.applied()?;
     let mut owner = Owner {
@@ -62,16 +59,20 @@ pub(crate) fn open(
         intake,
         writer,
         search,
-        waiting: Waiting::default(),
+        waiting: Waiting::after(&applied),
         oldest: HashMap::new(),
         floors: Arc::default(),
         space: Arc::default(),
         held: HeldSpace::default(),
         holes: true,
         forward: Forward::default(),
+        serving: false,
         rebuilt: Rebuilt::default(),
     };
     read_log(&mut owner, &applied, progress)?;
+    for entry in view::newest_of_all(owner.writer.connection(), &tracks)? {
+        owner.overlay.seen(entry);
+    }
     owner.raise_floors()?;
     owner.tell_space()?;
     Ok(Opened { owner, tracks })
@@ -94,10 +95,19 @@ fn read_log(
         let Applied { sorted, searched } = applied.get(&lane).copied().unwrap_or_default();
         owner.catch_up(lane, sorted.min(searched), progress)?;
     }
-    owner.commit_search()
+    owner.commit_search()?;
+    owner.serve()
 }
 
-fn sorted_view(dir: &Path, log: &Log) -> Result<(Connection, Tracks), IndexError> {
+/// The sorted view as it was found.
+struct Sorted {
+    connection: Connection,
+    tracks: Tracks,
+    /// Whether it was just made, and is empty.
+    new: bool,
+}
+
+fn sorted_view(dir: &Path, log: &Log) -> Result<Sorted, IndexError> {
     if !dir.join(view::FILE).exists() {
         // A write-ahead file that a killed process left must not end up in a new file.
         remove_sorted_view(dir)?;
@@ -108,24 +118,24 @@ fn sorted_view(dir: &Path, log: &Log) -> Result<(Connection, Tracks), IndexError
             tracing::warn!(%why, "{} cannot be used: building it again", view::FILE);
             // The search view follows the same places of the log: it is built again with it.
             remove(dir)?;
-            let connection = view::open(&dir.join(view::FILE)).map_err(|Unusable(why)| {
+            let (connection, new) = view::open(&dir.join(view::FILE)).map_err(|Unusable(why)| {
                 let source = io::Error::other(why);
                 IndexError::Io { path: dir.join(view::FILE), source }
             })?;
-            Ok((connection, Tracks::default()))
+            Ok(Sorted { connection, tracks: Tracks::default(), new })
         }
     }
 }
 
-fn try_sorted_view(dir: &Path, log: &Log) -> Result<(Connection, Tracks), Unusable> {
-    let connection = view::open(&dir.join(view::FILE))?;
+fn try_sorted_view(dir: &Path, log: &Log) -> Result<Sorted, Unusable> {
+    let (connection, new) = view::open(&dir.join(view::FILE))?;
     let tracks = Tracks::load(&connection).map_err(|error| Unusable(error.to_string()))?;
     for (lane, Applied { sorted, .. }) in view::applied(&connection)? {
         if sorted > Lsn(log.durable(lane).0.saturating_add(1)) {
             return Err(Unusable(format!("it is ahead of lane {lane}: it belongs to another log")));
         }
     }
-    Ok((connection, tracks))
+    Ok(Sorted { connection, tracks, new })
 }
 
 fn search_view(dir: &Path, log: &Log, writer: &Writer) -> Result<Search, IndexError> {

@@ -16,7 +16,7 @@ use crate::kept::{Floors, Kept};
 use crate::overlay::Overlay;
 use crate::search::{GoneSegment, Search};
 use crate::space::HeldSpace;
-use crate::view::Writer;
+use crate::view::{Applied, Writer};
 use crate::{IndexError, LaneSpace, Rebuilt, damage};
 
 /// The search view is committed after so long at the latest, while there is something to commit …
@@ -25,8 +25,12 @@ const COMMIT_AFTER: Duration = Duration::from_secs(10);
 const COMMIT_AT: usize = 5_000;
 /// While a log is read again, commits are larger.
 const COMMIT_AT_REPLAY: usize = 20_000;
-/// Fragments of one transaction while a log is read again.
+/// Before anybody can ask they are larger still: each makes a segment of its own, which costs merges later.
+const COMMIT_AT_OPEN: usize = 500_000;
+/// Fragments of one transaction while a log is read again …
 const REPLAY_BATCH: usize = 5_000;
+/// … and before anybody can ask, when they need not be kept in memory: some 200 bytes each.
+const OPEN_BATCH: usize = 50_000;
 /// So many wait at most for a search view that cannot be written; then no more are taken in.
 const WAITING: usize = 50_000;
 /// How long to wait before a view that could not be written is tried again.
@@ -52,6 +56,8 @@ pub(crate) struct Owner {
     /// Whether the file system has holes, as far as is known.
     pub holes: bool,
     pub forward: Forward,
+    /// Whether anybody can ask. Before, what is read from the log need not be found in memory, too.
+    pub serving: bool,
     /// What a rebuild tells.
     pub rebuilt: Rebuilt,
 }
@@ -63,12 +69,33 @@ pub(crate) struct Waiting {
     delivery: Option<Delivery>,
     /// Not in the search view.
     unsearched: Vec<Arc<Fresh>>,
+    /// How many the search view was given since its last commit, and before anybody could ask.
+    added: usize,
     /// Log segments whose fragments must leave the search view.
     pub gone: Vec<GoneSegment>,
     /// Up to where the sorted view has each lane.
     positions: BTreeMap<LaneId, Lsn>,
+    /// Up to where it had each lane when it was opened, while the search view may have had less.
+    found: BTreeMap<LaneId, Lsn>,
     /// When the search view was committed last.
     committed: Duration,
+}
+
+impl Waiting {
+    /// Nothing waits, and the sorted view was found so.
+    pub(crate) fn after(applied: &BTreeMap<LaneId, Applied>) -> Self {
+        let found = applied.iter().map(|(lane, applied)| (*lane, applied.sorted)).collect();
+        Self { found, ..Self::default() }
+    }
+}
+
+/// What was read from the log again and is not written yet.
+#[derive(Default)]
+struct ReadAgain {
+    count: usize,
+    /// Empty where nobody can ask yet.
+    fragments: Vec<Arc<Fresh>>,
+    unindexed: Vec<Unindexed>,
 }
 
 impl Owner {
@@ -145,20 +172,24 @@ impl Owner {
         let log = Arc::clone(&self.log);
         let catalog = Arc::downgrade(&self.catalog);
         let mut lane = Lane::read_again(from, log.durable(id));
-        let (mut fragments, mut unindexed) = (Vec::new(), Vec::new());
+        let mut read = ReadAgain::default();
         let mut failed = None;
         let result = log.replay(id, from, &mut |frame| {
-            match lane.push(&frame, &catalog) {
-                Some(Assembled::Fragment(fresh)) => fragments.push(fresh),
-                Some(Assembled::Unindexed(one)) => unindexed.push(one),
-                None => {}
-            }
-            if fragments.len() < REPLAY_BATCH {
-                return Ok(());
-            }
-            let taken = self.replayed(&fragments, &unindexed, (id, lane.next), progress);
-            fragments.clear();
-            unindexed.clear();
+            let sorted = self.waiting.found.get(&id).is_some_and(|found| frame.lsn < *found);
+            let taken = match lane.push(&frame, &catalog) {
+                Some(Assembled::Fragment(fresh)) => self.read_again(fresh, sorted, &mut read),
+                Some(Assembled::Unindexed(one)) => {
+                    // Its space is counted once.
+                    read.unindexed.extend((!sorted).then_some(one));
+                    Ok(())
+                }
+                None => Ok(()),
+            };
+            let batch = if self.serving { REPLAY_BATCH } else { OPEN_BATCH };
+            let taken = match taken {
+                Ok(()) if read.count >= batch => self.write_again(&mut read, (id, lane.next), progress),
+                taken => taken,
+            };
             taken.map_err(|error| {
                 failed = Some(error);
                 LogError::Stopped { lane: id, why: "the index cannot be written".into() }
@@ -168,24 +199,58 @@ impl Owner {
             return Err(error);
         }
         result?;
-        self.replayed(&fragments, &unindexed, (id, lane.next), progress)?;
+        self.write_again(&mut read, (id, lane.next), progress)?;
         Ok(lane)
     }
 
-    fn replayed(
+    /// Takes a fragment that was read from the log. Where nobody can ask yet, it goes where both views gather
+    /// what they write, and is not kept. `sorted` tells that the sorted view has it.
+    fn read_again(
         &mut self,
-        fragments: &[Arc<Fresh>],
-        unindexed: &[Unindexed],
+        fresh: Arc<Fresh>,
+        sorted: bool,
+        read: &mut ReadAgain,
+    ) -> Result<(), IndexError> {
+        read.count += 1;
+        if self.serving {
+            read.fragments.push(fresh);
+            return Ok(());
+        }
+        if !sorted {
+            self.writer.push(&fresh.entry)?;
+        }
+        self.waiting.added += 1;
+        Ok(self.search.add(std::slice::from_ref(&fresh))?)
+    }
+
+    /// Writes what was read from the log.
+    fn write_again(
+        &mut self,
+        read: &mut ReadAgain,
         position: (LaneId, Lsn),
         progress: &mut dyn FnMut(Rebuilt),
     ) -> Result<(), IndexError> {
-        for fresh in fragments {
+        let ReadAgain { count, fragments, unindexed } = std::mem::take(read);
+        for fresh in &fragments {
             self.overlay.insert(fresh);
         }
-        self.sort(fragments, unindexed, &[position])?;
-        self.rebuilt.fragments += fragments.len() as u64;
+        if self.serving {
+            self.sort(&fragments, &unindexed, &[position])?;
+        } else {
+            self.writer.write(&unindexed, &[position])?;
+            self.waiting.positions.extend([position]);
+        }
+        self.rebuilt.fragments += count as u64;
         progress(self.rebuilt);
-        if self.waiting.unsearched.len() >= COMMIT_AT_REPLAY { self.commit_search() } else { Ok(()) }
+        let commit =
+            self.waiting.unsearched.len() >= COMMIT_AT_REPLAY || self.waiting.added >= COMMIT_AT_OPEN;
+        if commit { self.commit_search() } else { Ok(()) }
+    }
+
+    /// Both views have what the log has: from now on anybody may ask.
+    pub(crate) fn serve(&mut self) -> Result<(), IndexError> {
+        self.serving = true;
+        self.writer.finish()
     }
 
     /// Writes the sorted view.
@@ -214,6 +279,7 @@ impl Owner {
         self.writer.searched(&positions)?;
         gone.clear();
         self.overlay.settle(&std::mem::take(unsearched));
+        self.waiting.added = 0;
         Ok(())
     }
 

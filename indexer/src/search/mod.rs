@@ -91,6 +91,19 @@ impl Search {
         Arc::clone(&self.readers)
     }
 
+    /// Takes fragments in, which the next commit makes durable and found.
+    ///
+    /// # Errors
+    /// What was taken in since the last commit is lost then.
+    pub(crate) fn add(&mut self, fragments: &[Arc<Fresh>]) -> Result<(), TantivyError> {
+        let readers = self.readers();
+        for fresh in fragments {
+            let month = self.open_month(MonthId::of(fresh.entry.meta.number))?;
+            month.add(fresh, &readers.blinder)?;
+        }
+        Ok(())
+    }
+
     /// Brings fragments in and those of removed log segments out, durably. `positions` tells up to where each
     /// lane is complete with them. After an error the same call may be made again.
     pub(crate) fn commit(
@@ -116,10 +129,7 @@ impl Search {
         positions: &[(LaneId, Lsn)],
     ) -> Result<(), TantivyError> {
         let readers = self.readers();
-        for fresh in fragments {
-            let month = self.open_month(MonthId::of(fresh.entry.meta.number))?;
-            month.add(fresh.entry.commit.lane, fresh, &readers.blinder)?;
-        }
+        self.add(fragments)?;
         for GoneSegment { lane, segment, first, last } in gone {
             let held: Vec<_> =
                 self.months.range(MonthId::of(*first)..=MonthId::of(*last)).map(|(id, _)| *id).collect();

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use base::{FragmentNumber, Timestamp};
 use fragment_log::{LaneId, Lsn};
 use serde::{Deserialize, Serialize};
-use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, UserOperation};
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
 
 use super::schema::{Fields, document, schema, segment_term};
-use super::words::Blinder;
+use super::words::{Blinded, Blinder};
 use crate::assemble::Fresh;
 
 /// Memory in which documents gather before a commit.
 const MEMORY_BYTES: usize = 32 * 1024 * 1024;
+/// Documents that are given to tantivy's thread at a time: waking it for each would cost more than the document.
+const HAND_OVER: usize = 128;
 /// Larger folders are not read through at open; damage there shows when it is met.
 const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -57,6 +59,9 @@ pub(super) struct Month {
     pub fields: Fields,
     pub reader: IndexReader,
     writer: Option<IndexWriter>,
+    /// Not given to the writer yet.
+    added: Vec<UserOperation>,
+    blinded: Blinded,
     pub payload: Payload,
 }
 
@@ -87,16 +92,20 @@ impl Month {
             None => Payload { next: BTreeMap::new(), producer: (i64::MAX, i64::MIN) },
         };
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { index, fields, reader, writer: None, payload })
+        let (added, blinded) = (Vec::new(), Blinded::default());
+        Ok(Self { index, fields, reader, writer: None, added, blinded, payload })
     }
 
     /// Adds a fragment, unless it is in already. It is found after the next commit.
-    pub(super) fn add(&mut self, lane: LaneId, fresh: &Fresh, blinder: &Blinder) -> Result<(), TantivyError> {
+    pub(super) fn add(&mut self, fresh: &Fresh, blinder: &Blinder) -> Result<(), TantivyError> {
+        let lane = fresh.entry.commit.lane;
         if self.payload.next.get(&lane.code()).is_some_and(|next| fresh.lsn < Lsn(*next)) {
             return Ok(());
         }
-        let document = document(&self.fields, blinder, fresh);
-        self.writer()?.add_document(document)?;
+        self.added.push(UserOperation::Add(document(&self.fields, blinder, &mut self.blinded, fresh)));
+        if self.added.len() >= HAND_OVER {
+            self.hand_over()?;
+        }
         let at = fresh.entry.meta.producer_timestamp.millis();
         self.payload.producer = (self.payload.producer.0.min(at), self.payload.producer.1.max(at));
         Ok(())
@@ -104,6 +113,7 @@ impl Month {
 
     /// Removes the fragments of a log segment, with the next commit.
     pub(super) fn delete_segment(&mut self, lane: LaneId, segment: u64) -> Result<(), TantivyError> {
+        self.hand_over()?;
         let term = segment_term(&self.fields, lane, segment);
         self.writer()?.delete_term(term);
         Ok(())
@@ -111,6 +121,7 @@ impl Month {
 
     /// Makes what was added durable and found.
     pub(super) fn commit(&mut self, positions: &[(LaneId, Lsn)]) -> Result<(), TantivyError> {
+        self.hand_over()?;
         let Some(writer) = &mut self.writer else {
             return Ok(());
         };
@@ -126,7 +137,17 @@ impl Month {
 
     /// Ends the threads that write, once their merges are done.
     pub(super) fn rest(&mut self) -> Result<(), TantivyError> {
+        self.blinded = Blinded::default();
         self.writer.take().map_or(Ok(()), IndexWriter::wait_merging_threads)
+    }
+
+    /// Gives tantivy's thread what was added.
+    fn hand_over(&mut self) -> Result<(), TantivyError> {
+        let added = std::mem::take(&mut self.added);
+        if !added.is_empty() {
+            self.writer()?.run(added)?;
+        }
+        Ok(())
     }
 
     fn writer(&mut self) -> Result<&mut IndexWriter, TantivyError> {

@@ -1,14 +1,15 @@
 //! One document per fragment. Nothing is stored: a hit is only its time, stream and number.
 
+use std::borrow::Cow;
+
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::tokenizer::{PreTokenizedString, Token};
 use tantivy::{TantivyDocument, Term};
 
 use fragment_log::LaneId;
 
-use super::words::{Blinder, words};
+use super::words::{Blinded, Blinder};
 use crate::assemble::Fresh;
 
 pub(super) const STREAM: &str = "stream";
@@ -35,8 +36,9 @@ pub(super) struct Fields {
 /// The schema; a search view with another one is rebuilt.
 pub(super) fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
+    // The terms of a value stand in one text: a pre-tokenized one goes through JSON within tantivy.
     let positions = TextFieldIndexing::default()
-        .set_tokenizer("raw")
+        .set_tokenizer("whitespace")
         .set_fieldnorms(false)
         .set_index_option(IndexRecordOption::WithFreqsAndPositions);
     let fields = Fields {
@@ -51,7 +53,12 @@ pub(super) fn schema() -> (Schema, Fields) {
 }
 
 /// What a fragment is found by.
-pub(super) fn document(fields: &Fields, blinder: &Blinder, fresh: &Fresh) -> TantivyDocument {
+pub(super) fn document(
+    fields: &Fields,
+    blinder: &Blinder,
+    blinded: &mut Blinded,
+    fresh: &Fresh,
+) -> TantivyDocument {
     let entry = &fresh.entry;
     let meta = &entry.meta;
     let mut document = TantivyDocument::default();
@@ -62,15 +69,18 @@ pub(super) fn document(fields: &Fields, blinder: &Blinder, fresh: &Fresh) -> Tan
         .tracks
         .iter()
         .flat_map(|track| [&track.codec, &track.codec_string])
-        .map(|c| c.to_lowercase())
+        .map(|codec| lower_case(codec))
         .collect();
     codecs.sort_unstable();
     codecs.dedup();
     for codec in codecs {
         document.add_text(fields.codec, codec);
     }
-    if entry.has_tags {
-        document.add_pre_tokenized_text(fields.words, blinded(blinder, fresh));
+    // Between two values tantivy leaves a position out, so that no phrase spans them.
+    for (name, value) in &fresh.tags {
+        let terms = blinded.terms(blinder, name, value);
+        document.add_text(fields.words, &terms.anywhere);
+        document.add_text(fields.words, &terms.named);
     }
     let mut last = None;
     for at in entry.pieces.iter().chain([&entry.commit]) {
@@ -81,21 +91,10 @@ pub(super) fn document(fields: &Fields, blinder: &Blinder, fresh: &Fresh) -> Tan
     document
 }
 
-/// The words of all tags. Between two values a position is left out, so that no phrase spans them.
-fn blinded(blinder: &Blinder, fresh: &Fresh) -> PreTokenizedString {
-    let mut tokens = Vec::new();
-    let mut position = 0;
-    for named in [false, true] {
-        for (name, value) in &fresh.tags {
-            for word in words(value) {
-                let text = blinder.term(named.then_some(name.as_str()), &word);
-                tokens.push(Token { position, text, ..Token::default() });
-                position += 1;
-            }
-            position += 1;
-        }
-    }
-    PreTokenizedString { text: String::new(), tokens }
+/// Copies only what has capitals.
+fn lower_case(text: &str) -> Cow<'_, str> {
+    let lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
 }
 
 /// The term under which the fragments of a log segment are found.

@@ -10,6 +10,7 @@ use super::NOON;
 use super::world::{World, range_all, search_all};
 use crate::intake::Intake;
 use crate::open::{self, Opened};
+use crate::view;
 use crate::{ClockKind, IndexError, Indexer, SearchQuery, Window};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -140,6 +141,34 @@ async fn restarts_and_rebuilds_change_no_answer() {
     assert_eq!((rebuilt.fragments, told), (60, 60));
     let indexer = world.index();
     assert_eq!(answers(&indexer, &world).await, before);
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_killed_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path());
+    let mut indexer = world.index();
+    let stream = world.stream("a", DAY).await;
+    for _ in 0..30 {
+        world.append(stream.id, 5, &[("colour", "red")]).await;
+        world.clock.advance(2000);
+    }
+    let before = answers(&indexer, &world).await;
+    let (index, killed) = (dir.path().join("index"), dir.path().join("killed"));
+    for half in ["DELETE FROM fragments WHERE number % 2 = 0", "DELETE FROM applied"] {
+        world = world.reopen(Some(indexer));
+        let (log, catalog) = (Arc::clone(&world.log), Arc::clone(&world.catalog));
+        // As the disk has it just before the rebuild is through, but for what half of it lacks.
+        let mut kill = |_| {
+            std::fs::create_dir_all(&killed).unwrap();
+            std::fs::copy(index.join(view::FILE), killed.join(view::FILE)).unwrap();
+        };
+        Indexer::reindex(log, catalog, &world.options(), &mut kill).unwrap();
+        std::fs::rename(killed.join(view::FILE), index.join(view::FILE)).unwrap();
+        rusqlite::Connection::open(index.join(view::FILE)).unwrap().execute(half, []).unwrap();
+        indexer = world.index();
+        assert_eq!(answers(&indexer, &world).await, before, "{half}");
+    }
 }
 
 #[tokio::test]

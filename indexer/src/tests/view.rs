@@ -15,9 +15,11 @@ use crate::{ClockKind, FragmentEntry, Window};
 const LANE: LaneId = LaneId::Bulk(RetentionClass::Week);
 
 fn writer(dir: &std::path::Path) -> (Writer, Arc<Tracks>) {
-    let connection = view::open(&dir.join(view::FILE)).unwrap();
+    let (connection, new) = view::open(&dir.join(view::FILE)).unwrap();
     let tracks = Arc::new(Tracks::load(&connection).unwrap());
-    (Writer::new(connection, Arc::clone(&tracks)).unwrap(), tracks)
+    let mut writer = Writer::new(connection, Arc::clone(&tracks), new).unwrap();
+    writer.finish().unwrap();
+    (writer, tracks)
 }
 
 fn all() -> Kept {
@@ -167,7 +169,8 @@ proptest! {
             writer.usage().segments.iter().map(|((_, segment), live)| (*segment, live.fragments)).collect();
         counted.retain(|_, fragments| *fragments != 0);
         prop_assert_eq!(counted, live);
-        let again = Writer::new(view::open(&dir.path().join(view::FILE)).unwrap(), Arc::clone(&tracks)).unwrap();
+        let (connection, new) = view::open(&dir.path().join(view::FILE)).unwrap();
+        let again = Writer::new(connection, Arc::clone(&tracks), new).unwrap();
         prop_assert_eq!(writer.usage(), again.usage(), "memory says what the table says");
         for asked in asked {
             check(&writer, &tracks, &model, asked);

@@ -23,6 +23,8 @@ use base::{FragmentNumber, StreamId};
 use fragment_log::{LaneId, Lsn};
 use rusqlite::{Connection, OpenFlags};
 
+use crate::IndexError;
+
 pub(crate) use pool::Pool;
 pub(crate) use read::{
     Keys, Span, fragment, held, latest, newest_of_all, not_held, oldest_gone, range, spans,
@@ -57,8 +59,13 @@ const SCHEMA: &str = "
     CREATE TABLE applied (
         lane INTEGER PRIMARY KEY, next INTEGER NOT NULL, searched INTEGER NOT NULL
     );
-    PRAGMA user_version = 2;
 ";
+/// How the file is written while it serves. With NORMAL a power cut may take back the last transactions, which
+/// replay gives again.
+const SERVING: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;
+    PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;";
+/// How a new file is filled: nothing in it counts before [`finish`].
+const BUILDING: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;";
 
 /// Up to where a lane was followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,33 +76,45 @@ pub(crate) struct Applied {
     pub searched: Lsn,
 }
 
-/// Opens the file for writing, makes it where there is none.
+/// Opens the file for writing, makes it where there is none, and tells whether it did: then it is of no use
+/// before it was filled and [`finish`] was called.
 ///
 /// # Errors
-/// Also where it is damaged or of another format: then it must be removed and filled again.
-pub(crate) fn open(path: &Path) -> Result<Connection, Unusable> {
+/// Also where it is damaged, of another format or was never finished: then it must be removed and filled again.
+pub(crate) fn open(path: &Path) -> Result<(Connection, bool), Unusable> {
     let connection = Connection::open(path)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    // With NORMAL a power cut may take back the last transactions, which replay gives again.
-    connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;
-         PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;",
-    )?;
     if tables == 0 {
-        connection.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
-        return Ok(connection);
+        connection.execute_batch(&format!("{BUILDING} BEGIN; {SCHEMA} COMMIT;"))?;
+        return Ok((connection, true));
+    }
+    if version == 0 {
+        return Err(Unusable("building it was not finished".into()));
     }
     if version != FORMAT {
         return Err(Unusable(format!("it is of format {version}, this program uses {FORMAT}")));
     }
+    connection.execute_batch(SERVING)?;
     if std::fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED_BYTES) {
         let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if found != "ok" {
             return Err(Unusable(found));
         }
     }
-    Ok(connection)
+    Ok((connection, false))
+}
+
+/// Makes a new file durable, and only then one that counts: a crash before leaves one that is built again.
+fn finish(connection: &Connection) -> Result<(), IndexError> {
+    connection.execute_batch(SERVING)?;
+    if let Some(path) = connection.path().map(Path::new) {
+        let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
+        synced.map_err(|source| IndexError::Io { path: path.to_owned(), source })?;
+    }
+    let counts = format!("PRAGMA user_version = {FORMAT};");
+    Ok(connection
+        .execute_batch(&format!("PRAGMA synchronous = FULL; {counts} PRAGMA synchronous = NORMAL;"))?)
 }
 
 /// Opens the file for reading only.

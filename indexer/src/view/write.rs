@@ -1,6 +1,7 @@
 //! Writing the sorted view: one transaction per batch.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use base::{FragmentNumber, StreamId};
@@ -19,6 +20,25 @@ pub(crate) struct Writer {
     connection: Connection,
     tracks: Arc<Tracks>,
     usage: Usage,
+    batch: Batch,
+    /// Whether the file is new and still being filled.
+    building: bool,
+}
+
+/// Rows of the next transaction, as they will be stored: a tenth of the memory that entries take.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<Row>,
+    /// The packed parts of all rows.
+    packed: Vec<u8>,
+    /// Where the frames of all rows are.
+    places: Vec<Location>,
+}
+
+struct Row {
+    columns: Columns,
+    packed: Range<usize>,
+    places: Range<usize>,
 }
 
 /// Rows of one stream to be removed.
@@ -32,9 +52,19 @@ pub(crate) struct Removal<'k> {
 }
 
 impl Writer {
-    pub(crate) fn new(connection: Connection, tracks: Arc<Tracks>) -> Result<Self, IndexError> {
+    /// Writes the file; where it is new, for [`Self::finish`] to end that.
+    pub(crate) fn new(
+        connection: Connection,
+        tracks: Arc<Tracks>,
+        building: bool,
+    ) -> Result<Self, IndexError> {
         let usage = Usage::load(&connection)?;
-        Ok(Self { connection, tracks, usage })
+        Ok(Self { connection, tracks, usage, batch: Batch::default(), building })
+    }
+
+    /// The file has all that the log has: from now on it is kept, and may be read.
+    pub(crate) fn finish(&mut self) -> Result<(), IndexError> {
+        if std::mem::take(&mut self.building) { super::finish(&self.connection) } else { Ok(()) }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -46,20 +76,41 @@ impl Writer {
     }
 
     /// Adds fragments, those that are there already left as they are, counts the space of what is not
-    /// indexed, and moves `applied`.
+    /// indexed, and moves `applied`. After an error the same call may be made again.
     pub(crate) fn apply<'e>(
         &mut self,
-        entries: impl Iterator<Item = &'e FragmentEntry> + Clone,
+        entries: impl Iterator<Item = &'e FragmentEntry>,
         unindexed: &[Unindexed],
         positions: &[(LaneId, Lsn)],
     ) -> Result<u64, IndexError> {
-        // First, so that no description belongs to a transaction that is taken back.
-        for track in entries.clone().flat_map(|entry| &entry.meta.tracks) {
-            self.tracks.id(&self.connection, track)?;
+        self.batch.clear();
+        for entry in entries {
+            self.push(entry)?;
         }
+        self.write(unindexed, positions)
+    }
+
+    /// Takes a fragment into the batch that [`Self::write`] writes.
+    pub(crate) fn push(&mut self, entry: &FragmentEntry) -> Result<(), IndexError> {
+        let Self { connection, tracks, batch, .. } = self;
+        let (packed, places) = (batch.packed.len(), batch.places.len());
+        // Not within the batch's transaction, so that no description belongs to one that is taken back.
+        row::pack(entry, &mut batch.packed, |track| tracks.id(connection, track))?;
+        batch.places.extend(entry.places());
+        let (packed, places) = (packed..batch.packed.len(), places..batch.places.len());
+        batch.rows.push(Row { columns: Columns::of(entry), packed, places });
+        Ok(())
+    }
+
+    /// Writes the batch, like [`Self::apply`].
+    pub(crate) fn write(
+        &mut self,
+        unindexed: &[Unindexed],
+        positions: &[(LaneId, Lsn)],
+    ) -> Result<u64, IndexError> {
         let transaction = self.connection.transaction()?;
         let mut changes = Changes::default();
-        let inserted = insert(&transaction, &self.tracks, entries, &mut changes)?;
+        let inserted = insert(&transaction, &mut self.batch, &mut changes)?;
         for one in unindexed {
             note_unindexed(&transaction, one, &mut changes)?;
         }
@@ -67,6 +118,7 @@ impl Writer {
         move_applied(&transaction, positions, "next")?;
         transaction.commit()?;
         self.usage.apply(&changes);
+        self.batch.clear();
         Ok(inserted)
     }
 
@@ -224,29 +276,36 @@ fn note_unindexed(
     Ok(())
 }
 
-fn insert<'e>(
+fn insert(
     transaction: &Transaction<'_>,
-    tracks: &Tracks,
-    entries: impl Iterator<Item = &'e FragmentEntry>,
+    batch: &mut Batch,
     changes: &mut Changes,
-) -> Result<u64, IndexError> {
+) -> Result<u64, rusqlite::Error> {
     let mut statement =
         transaction.prepare("INSERT OR IGNORE INTO fragments VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    let mut packed = Vec::new();
     let mut inserted = 0;
-    for entry in entries {
-        packed.clear();
-        row::pack(entry, &mut packed, |track| tracks.id(transaction, track))?;
-        let columns = Columns::of(entry);
+    let Batch { rows, packed, places } = batch;
+    // Neighbours in the file one after the other: most rows then go where the last one went.
+    rows.sort_by_key(|row| (row.columns.stream, row.columns.number));
+    for Row { columns, packed: part, places: at } in rows {
         let (stream, number) = key(columns.stream, columns.number);
-        let size = int(columns.size_bytes);
-        let row = params![stream, number, columns.producer_ms, columns.duration_ms, size, packed];
+        let Columns { producer_ms, duration_ms, size_bytes, .. } = *columns;
+        let row =
+            params![stream, number, producer_ms, duration_ms, int(size_bytes), &packed[part.start..part.end]];
         if statement.execute(row)? > 0 {
             inserted += 1;
-            changes.count(columns.stream, number, entry.places(), Become::Live);
+            changes.count(columns.stream, number, places[at.start..at.end].iter(), Become::Live);
         }
     }
     Ok(inserted)
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.packed.clear();
+        self.places.clear();
+    }
 }
 
 fn move_applied(
