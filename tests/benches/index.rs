@@ -1,5 +1,7 @@
-//! The index over a log of a million fragments and more: how fast it is built again, and how long its
+//! The index over a log of a million fragments and more: what it costs to build it again, and how long its
 //! queries take while fragments keep coming.
+//!
+//! Sizes in fragments may be given as arguments: `cargo bench -p tests --bench index -- 200000`.
 
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
 
@@ -14,7 +16,7 @@ use base::{
 };
 use bytes::Bytes;
 use catalog::{Catalog, CatalogOptions, NewStream, StreamGlob};
-use fragment_log::{Entry, FrameKind, LaneId, Log, MasterKey, Options, RetentionClass};
+use fragment_log::{Entry, FrameKind, LaneId, Log, Lsn, MasterKey, Options, RetentionClass};
 use indexer::{ClockKind, Indexer, IndexerOptions, SearchQuery, Window};
 
 const SIZES: [u64; 2] = [1_000_000, 5_000_000];
@@ -41,24 +43,20 @@ fn main() {
         .enable_time()
         .build()
         .expect("a runtime");
-    for size in SIZES {
+    let asked: Vec<u64> = std::env::args().filter_map(|size| size.parse().ok()).collect();
+    for &size in if asked.is_empty() { &SIZES[..] } else { &asked } {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let world = runtime.block_on(World::new(folder.path()));
+        let world = runtime.block_on(World::new(folder.path(), size));
         runtime.block_on(world.fill(0..size));
-        let began = Instant::now();
-        let (log, catalog) = (Arc::clone(&world.log), Arc::clone(&world.catalog));
-        let rebuilt = Indexer::reindex(log, catalog, &world.options, &mut |_| {}).expect("the log is whole");
-        assert_eq!(rebuilt.fragments, size, "every fragment is indexed");
-        let rate = size as f64 / began.elapsed().as_secs_f64();
-        show(&format!("{size} fragments: both views built again, fragments/s"), rate, "");
-        let (log, catalog) = (Arc::clone(&world.log), Arc::clone(&world.catalog));
-        let indexer = Indexer::open(log, catalog, world.options.clone()).expect("the views were just built");
+        println!("{size} fragments of two tracks and two tags");
+        world.rebuild(size);
+        let indexer = world.open();
         runtime.block_on(measure(&Arc::new(world), &indexer, size));
     }
 }
 
 impl World {
-    async fn new(folder: &Path) -> Self {
+    async fn new(folder: &Path, size: u64) -> Self {
         let master =
             MasterKey::from_base64("bWlsbHJhY2UtdGVzdHMtbWFzdGVyLWtleS0zMi1ieXQ=").expect("32 bytes");
         let data = folder.join("data");
@@ -81,9 +79,41 @@ impl World {
             let made = catalog.create_stream(NewStream::new(name, 24 * 7 * HOUR)).await;
             streams.push(made.expect("there is room for it").id);
         }
-        let span = Duration::from_millis(SIZES[SIZES.len() - 1] / STREAMS * FRAGMENT_MS);
+        let span = Duration::from_millis(size / STREAMS * FRAGMENT_MS);
         let first = FragmentNumber::at(clock.now() - span).to_u64();
         Self { log, catalog, options: IndexerOptions { dir, clock }, streams, first }
+    }
+
+    fn open(&self) -> Arc<Indexer> {
+        let (log, catalog) = (Arc::clone(&self.log), Arc::clone(&self.catalog));
+        Indexer::open(log, catalog, self.options.clone()).expect("the log is whole")
+    }
+
+    /// Builds the views again, both and each alone, and shows what that costs on one core.
+    fn rebuild(&self, size: u64) {
+        let read = cpu(|| self.log.replay(LANE, Lsn(0), &mut |_| Ok(())).expect("the log is whole"));
+        let (log, catalog) = (Arc::clone(&self.log), Arc::clone(&self.catalog));
+        let began = Instant::now();
+        let both = cpu(|| {
+            let rebuilt =
+                Indexer::reindex(log, catalog, &self.options, &mut |_| {}).expect("the log is whole");
+            assert_eq!(rebuilt.fragments, size, "every fragment is indexed");
+        });
+        let wall = began.elapsed().as_secs_f64();
+        std::fs::remove_file(self.options.dir.join("fragments.sqlite")).expect("it was just built");
+        let sorted = cpu(|| drop(self.open()));
+        std::fs::remove_dir_all(self.options.dir.join("search")).expect("it was just built");
+        let search = cpu(|| drop(self.open()));
+        let show_rate = |what: &str, seconds: f64, bar: &str| {
+            let micros = seconds / size as f64 * 1e6;
+            let rate = format!("{:.0} ({micros:.2} µs each)", size as f64 / seconds);
+            println!("{what:<62} {rate:<28} {bar}");
+        };
+        show_rate("both views built again, fragments per core and second", both, "bar 150000");
+        show_rate("the sorted view alone", sorted, "");
+        show_rate("the search view alone", search, "");
+        show_rate("reading and opening the metadata alone", read, "");
+        show_rate("both views, by the clock on the wall", wall, "");
     }
 
     async fn fill(&self, fragments: std::ops::Range<u64>) {
@@ -126,8 +156,10 @@ impl World {
 }
 
 fn meta(number: FragmentNumber, run: FragmentNumber, rare: bool) -> FragmentMeta {
-    let tags = if rare { Tags::from([("event".into(), "red truck".into())]) } else { Tags::new() };
-    let track = TrackMeta {
+    let event = if rare { "red truck" } else { "no motion" };
+    let site = format!("gate {}", number.to_u64() / FRAGMENT_MS % 50);
+    let tags = Tags::from([("event".into(), event.into()), ("site".into(), site)]);
+    let video = TrackMeta {
         number: 1,
         codec: "h264".into(),
         codec_string: "avc1.64001f".into(),
@@ -140,7 +172,22 @@ fn meta(number: FragmentNumber, run: FragmentNumber, rare: bool) -> FragmentMeta
         height: 1080,
         sample_rate: 0,
         channels: 0,
-        init_id: 1,
+        init_id: 0x5df1_90c3_8e1b_a2f7,
+    };
+    let audio = TrackMeta {
+        number: 2,
+        codec: "aac".into(),
+        codec_string: "mp4a.40.2".into(),
+        timescale: 48_000,
+        start: (number.to_u64() - run.to_u64()).cast_signed() * 48,
+        duration: FRAGMENT_MS * 48,
+        frames: 94,
+        width: 0,
+        height: 0,
+        sample_rate: 48_000,
+        channels: 2,
+        init_id: 0x0c3a_97e2_51d4_6b08,
+        ..video.clone()
     };
     FragmentMeta {
         number,
@@ -155,7 +202,7 @@ fn meta(number: FragmentNumber, run: FragmentNumber, rare: bool) -> FragmentMeta
         starts_with_key: true,
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
-        tracks: vec![track],
+        tracks: vec![video, audio],
         tags,
     }
 }
@@ -198,6 +245,18 @@ async fn measure(world: &Arc<World>, indexer: &Indexer, filled: u64) {
         let late = times[times.len() * 99 / 100];
         show(&format!("search all streams, one hour, {what}, p99 ms"), millis(late), "bar 80");
     }
+    let window = Window { clock: ClockKind::Producer, start: Some(world.hour(0, filled)), end: None };
+    let began = Instant::now();
+    let (mut listed, mut after) = (0, None);
+    loop {
+        // As a playlist reads it.
+        let page = indexer.range(world.streams[0], window, after, 10_000).await.expect("the view answers");
+        listed += page.len();
+        let Some(last) = page.last() else { break };
+        after = Some(last.meta.number);
+    }
+    let time = millis(began.elapsed());
+    show(&format!("list a stream's {listed} fragments by producer time, ms"), time, "");
     let start = world.hour(0, filled);
     let began = Instant::now();
     indexer.timeline(world.streams[0], start, start + 24 * HOUR, 500).await.expect("the view answers");
@@ -215,6 +274,23 @@ async fn keep_coming(world: Arc<World>, filled: u64, stop: Arc<AtomicBool>) {
         next += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Processor seconds that all threads of this process have spent on `work`.
+fn cpu(work: impl FnOnce()) -> f64 {
+    let spent = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has it");
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        // User and system time, in the hundredths of a second that Linux counts in (proc_pid_stat(5)).
+        fields
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<f64>().expect("it is a number") / 100.0)
+            .sum::<f64>()
+    };
+    let before = spent();
+    work();
+    spent() - before
 }
 
 fn millis(time: Duration) -> f64 {
