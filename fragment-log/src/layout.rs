@@ -32,6 +32,11 @@ impl Layout {
         self.0.join("log")
     }
 
+    /// Space set aside.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.log().join("reserve")
+    }
+
     /// The note of the sequences that no frame tells of any more.
     pub(crate) fn sequences(&self) -> PathBuf {
         self.log().join("sequences")

@@ -29,6 +29,7 @@ mod log;
 mod read;
 mod recovery;
 mod replay;
+mod reserve;
 mod segment;
 mod sequences;
 mod tail;

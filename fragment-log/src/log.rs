@@ -21,6 +21,7 @@ use crate::layout::Layout;
 use crate::read::Reader;
 use crate::recovery::recover;
 use crate::replay::{replay, rows};
+use crate::reserve::Reserve;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
 use crate::tail::{Tail, TailRing};
@@ -31,6 +32,10 @@ use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};
 const SEGMENTS_OF_A_DISK: u64 = 64;
 /// … unless that is less than this.
 const LEAST_SEGMENT_BYTES: u64 = 1024 * 1024;
+/// A bulk lane's segment takes so many times what another one's does.
+const SMALLER: u64 = 4;
+/// The space set aside is two segments of the control lane, and at most such a part of the disk.
+const RESERVES_OF_A_DISK: u64 = 512;
 
 /// How to open a log.
 #[derive(Clone)]
@@ -118,8 +123,13 @@ impl Log {
         let keys =
             Keyring::open(Arc::clone(&io), &layout.keys(), master, Arc::clone(&entropy), writer, fresh)?;
         let keys = Arc::new(keys);
+        let total = freed::space(&*io, &layout.log())?.total;
+        // So that on a small disk there is always an old segment that can make room.
+        let segment_bytes = segment_bytes.min((total / SEGMENTS_OF_A_DISK).max(LEAST_SEGMENT_BYTES));
+        let reserve_bytes = (segment_bytes / SMALLER * 2).min(total / RESERVES_OF_A_DISK);
         let place = Arc::new(Place {
             io: Arc::clone(&io),
+            reserve: Reserve::open(Arc::clone(&io), layout.reserve(), reserve_bytes)?,
             layout: layout.clone(),
             clock,
             entropy,
@@ -140,9 +150,6 @@ impl Log {
             short: AtomicBool::new(false),
             _lock: lock,
         };
-        // So that on a small disk there is always an old segment that can make room.
-        let part = log.disk_space()?.total / SEGMENTS_OF_A_DISK;
-        let segment_bytes = segment_bytes.min(part.max(LEAST_SEGMENT_BYTES));
         for id in LaneId::all() {
             log.open_lane(id, segment_bytes)?;
         }
@@ -157,7 +164,7 @@ impl Log {
         self.damages.extend(freed.load(&**io, layout, id)?);
         let segment_bytes = match id {
             LaneId::Bulk(_) => bulk_segment_bytes,
-            LaneId::Control | LaneId::Records(_) => bulk_segment_bytes / 4,
+            LaneId::Control | LaneId::Records(_) => bulk_segment_bytes / SMALLER,
         };
         self.place.tail.begin(id, found.durable);
         let state = Arc::new(LaneState::new(id, found.durable, found.segments, found.sequences));
@@ -341,18 +348,22 @@ impl Log {
             return Err(LogError::InUse { lane, segment });
         }
         let Reader { io, layout, freed, .. } = &self.reader;
-        freed::punch(&**io, layout, freed, &Segment::open(&**io, layout, lane, segment)?, frames)
+        let segment = Segment::open(&**io, layout, lane, segment)?;
+        self.place.reserve.rescue(|| freed::punch(&**io, layout, freed, &segment, frames))
     }
 
     /// Looks at the space of the disk. While less than `reserve` bytes of it are left, appends to all
     /// lanes but the control lane fail with [`LogError::Full`], so that commands, and the footers of
-    /// segments, still find room. Call it every second or so.
+    /// segments, still find room. Should others take that too, a file of space set aside (`log/reserve`) is
+    /// given up for these; it is made again here, when there is space beyond `reserve`. Call it every
+    /// second or so.
     ///
     /// # Errors
     /// [`LogError::Io`].
     pub fn keep_reserve(&self, reserve: u64) -> Result<DiskSpace, LogError> {
         let space = self.disk_space()?;
         let short = space.available < reserve;
+        self.place.reserve.refill(space.available.saturating_sub(reserve))?;
         if self.short.swap(short, Ordering::Relaxed) != short {
             let DiskSpace { available, total } = space;
             if short {
@@ -420,7 +431,9 @@ impl Log {
         let rows = rows(&Segment::open(&**io, layout, lane, segment)?, &info)?;
         rows.iter().for_each(|row| note_sequence(&mut last, &row.header));
         last.retain(|&(stream, shard), last| state.last_sequence(stream, shard) == Some(*last));
-        self.sequences.keep(&**io, layout, last.into_iter(), |stream| keys.has_stream_key(stream))
+        let exists = |stream| keys.has_stream_key(stream);
+        let keep = || self.sequences.keep(&**io, layout, last.iter().map(|(&at, &last)| (at, last)), exists);
+        self.place.reserve.rescue(keep)
     }
 
     /// The keys.

@@ -9,10 +9,11 @@ use base::{Clock, Entropy};
 
 use super::batching::gather;
 use super::finish::{Finisher, Written, refuse, sync};
-use super::{LaneState, Submission, Task};
+use super::{LaneId, LaneState, Submission, Task};
 use crate::format::{BLOCK, FooterRow, Lsn, SegmentHeader, SegmentUuid};
 use crate::io::Io;
 use crate::layout::Layout;
+use crate::reserve::Reserve;
 use crate::segment::{SegmentWriter, unlink};
 use crate::tail::TailRing;
 use crate::{Follower, LogError, SegmentInfo};
@@ -27,6 +28,7 @@ pub(crate) struct Place {
     pub(crate) mark_after: Duration,
     pub(crate) followers: RwLock<Vec<Arc<dyn Follower>>>,
     pub(crate) tail: TailRing,
+    pub(crate) reserve: Reserve,
 }
 
 /// The writing side of a lane.
@@ -91,7 +93,16 @@ impl LaneWriter {
     }
 
     fn commit(&mut self, batch: Vec<Submission>) {
-        match self.write(batch) {
+        let result = match self.write(batch) {
+            // A full disk can still be told what to give up.
+            Err((batch, LogError::Full { .. }))
+                if self.state.id == LaneId::Control && self.place.reserve.give_up() =>
+            {
+                self.write(batch)
+            }
+            result => result,
+        };
+        match result {
             Ok(written) => self.finisher.finish(written),
             Err((batch, error)) => {
                 if matches!(error, LogError::Full { .. }) {
@@ -218,7 +229,7 @@ impl LaneWriter {
         }
         let Some(active) = self.active.take() else { return };
         let number = active.writer.header.number;
-        match active.writer.seal(self.next) {
+        match active.writer.seal(self.next, &self.place.reserve) {
             Ok(()) => {}
             Err(error @ LogError::Full { .. }) => {
                 tracing::warn!(lane = %self.state.id, segment = number, %error, "segment left without a footer");

@@ -8,6 +8,7 @@ use super::staging::Staging;
 use crate::LogError;
 use crate::format::{BLOCK, BatchHead, Footer, FooterRow, FrameSlot, Lsn, SegmentHeader};
 use crate::io::{File, Io};
+use crate::reserve::Reserve;
 
 /// Space is reserved in steps of this, so that neither a short segment nor a small disk pays for a
 /// whole segment at once.
@@ -94,9 +95,9 @@ impl SegmentWriter {
 
     /// Completes the segment with its footer and gives unused space back. `next` is the place after
     /// its last frame.
-    pub(crate) fn seal(self, next: Lsn) -> Result<(), LogError> {
+    pub(crate) fn seal(self, next: Lsn, reserve: &Reserve) -> Result<(), LogError> {
         let footer = Footer { segment: self.header, next, rows: self.rows };
-        seal_file(&*self.file, &self.path, &footer, self.end)
+        reserve.rescue(|| seal_file(&*self.file, &self.path, &footer, self.end))
     }
 
     fn allocate(&mut self, end: u64) -> Result<(), LogError> {
