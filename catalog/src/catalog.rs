@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Arn, Clock, Entropy, Limits, Page, StreamId, StreamName, Tags};
+use base::{Arn, Clock, Entropy, FragmentNumber, Limits, Page, StreamId, StreamName, Tags};
 use fragment_log::Log;
 
 use crate::credentials_file;
@@ -226,6 +226,21 @@ impl Catalog {
     ) -> Result<Arc<Hold>, CatalogError> {
         let (id, by) = (id.to_owned(), by.name().to_owned());
         self.writer.run(move |writer| writer.clear_hold(stream, &id, by)).await
+    }
+
+    /// The video streams of which something was given up, to make room or by a limit of bytes: fragments below
+    /// these numbers are not kept, but for held ones.
+    pub fn floors(&self) -> BTreeMap<StreamId, FragmentNumber> {
+        self.state.read().floors().clone()
+    }
+
+    /// Raises floors. What is below them stays given up, also where an index is built anew from a log that
+    /// still has it. Streams that do not exist are passed over. Blocks on the disk, so not within a runtime.
+    ///
+    /// # Errors
+    /// [`CatalogError::Log`].
+    pub fn raise_floors(&self, floors: Vec<(StreamId, FragmentNumber)>) -> Result<(), CatalogError> {
+        self.writer.run_blocking(move |writer| writer.raise_floors(floors))
     }
 
     /// The access key with this id, if it stands.

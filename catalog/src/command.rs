@@ -5,7 +5,7 @@
 //! them in order gives the same catalog every time. The same form, one command per row, is what the
 //! SQLite view keeps.
 
-use base::{StreamId, StreamName};
+use base::{FragmentNumber, StreamId, StreamName};
 use serde::{Deserialize, Serialize};
 
 use crate::stream::StreamRecord;
@@ -25,6 +25,9 @@ pub(crate) enum Command {
     KeyDestroyed(StreamId),
     /// An evidence hold is as said from now on: set, or cleared.
     PutHold(Hold),
+    /// Of these video streams, fragments below these numbers are given up, held ones aside: to make room, or
+    /// by a limit of bytes.
+    RaiseFloors(Vec<(StreamId, FragmentNumber)>),
     /// An access key is as said from now on.
     PutAccessKey(AccessKey),
     /// A device credential is as said from now on.
@@ -147,6 +150,10 @@ mod tests {
             any_hold(),
             any::<u64>().prop_map(|id| Command::DeleteStream(StreamId(id))),
             any::<u64>().prop_map(|id| Command::KeyDestroyed(StreamId(id))),
+            proptest::collection::vec(any::<[u64; 2]>(), 0..4).prop_map(|floors| {
+                let floor = |[id, number]: [u64; 2]| (StreamId(id), FragmentNumber::from_u64(number));
+                Command::RaiseFloors(floors.into_iter().map(floor).collect())
+            }),
             Just(Command::SnapshotBegin),
             any::<[u64; 2]>().prop_map(|[objects, next]| {
                 Command::SnapshotEnd { objects, next_stream: StreamId(next) }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use base::{StreamId, StreamName};
+use base::{FragmentNumber, StreamId, StreamName};
 use fragment_log::Lsn;
 
 use crate::command::Command;
@@ -18,6 +18,7 @@ pub(crate) enum RowKey {
     Stream(StreamId),
     DeletedStream(StreamId),
     Hold(StreamId, String),
+    Floor(StreamId),
     AccessKey(String),
     Device(String),
 }
@@ -30,6 +31,8 @@ pub(crate) struct State {
     by_id: HashMap<StreamId, Arc<Stream>>,
     /// Of all streams, by id: what was held, by whom, is told when the stream is long gone.
     holds: HashMap<StreamId, BTreeMap<String, Arc<Hold>>>,
+    /// Of streams that exist: fragments below are given up.
+    floors: BTreeMap<StreamId, FragmentNumber>,
     /// Deleted streams whose key may still be there.
     deleted: BTreeSet<StreamId>,
     next_stream: StreamId,
@@ -72,6 +75,7 @@ impl State {
             streams: Arc::default(),
             by_id: HashMap::new(),
             holds: HashMap::new(),
+            floors: BTreeMap::new(),
             deleted: BTreeSet::new(),
             next_stream: FIRST_STREAM,
             access_keys: BTreeMap::new(),
@@ -94,6 +98,11 @@ impl State {
     /// The holds of a stream by id, cleared ones included.
     pub fn holds(&self, stream: StreamId) -> Vec<Arc<Hold>> {
         self.holds.get(&stream).map_or_else(Vec::new, |holds| holds.values().cloned().collect())
+    }
+
+    /// For each stream that gave something up, the number below which that is so.
+    pub fn floors(&self) -> &BTreeMap<StreamId, FragmentNumber> {
+        &self.floors
     }
 
     /// Deleted streams whose key has not been reported destroyed.
@@ -183,7 +192,16 @@ impl State {
                     Arc::make_mut(&mut self.streams).remove(&stream.name);
                 }
                 self.deleted.insert(id);
-                vec![RowKey::Stream(id), RowKey::DeletedStream(id)]
+                self.floors.remove(&id);
+                vec![RowKey::Stream(id), RowKey::DeletedStream(id), RowKey::Floor(id)]
+            }
+            Command::RaiseFloors(floors) => {
+                let raised = floors.into_iter().map(|(id, number)| {
+                    let floor = self.floors.entry(id).or_insert(number);
+                    *floor = number.max(*floor);
+                    RowKey::Floor(id)
+                });
+                raised.collect()
             }
             Command::KeyDestroyed(id) => {
                 self.deleted.remove(&id);
@@ -236,6 +254,7 @@ impl State {
             RowKey::Hold(stream, id) => {
                 Some(Command::PutHold(self.holds.get(stream)?.get(id)?.as_ref().clone()))
             }
+            RowKey::Floor(id) => Some(Command::RaiseFloors(vec![(*id, *self.floors.get(id)?)])),
             RowKey::AccessKey(id) => Some(Command::PutAccessKey(self.access_keys.get(id)?.as_ref().clone())),
             RowKey::Device(name) => Some(Command::PutDevice(self.devices.get(name)?.as_ref().clone())),
         }

@@ -7,6 +7,7 @@
 //!     progress                   one row, its id empty: Extent as JSON
 //!     stream, deleted_stream     id: the stream's number
 //!     hold                       id: the stream's number, a colon, the hold's id
+//!     floor                      id: the stream's number
 //!     access_key                 id: the key's id
 //!     device                     id: the username
 //! ```
@@ -197,6 +198,7 @@ impl SealedRow {
             RowKey::Stream(id) => ("stream", id.to_string()),
             RowKey::DeletedStream(id) => ("deleted_stream", id.to_string()),
             RowKey::Hold(stream, id) => ("hold", format!("{stream}:{id}")),
+            RowKey::Floor(stream) => ("floor", stream.to_string()),
             RowKey::AccessKey(id) => ("access_key", id.clone()),
             RowKey::Device(username) => ("device", username.clone()),
         };

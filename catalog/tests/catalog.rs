@@ -265,7 +265,9 @@ async fn nothing_secret_is_in_a_file() {
     let secrets =
         [&key.secret, &root.secret, &told.password, &told.token].map(|secret| secret.expose().to_owned());
     let search = || {
-        for file in files(&installation.data()).into_iter().filter(|file| *file != path) {
+        // `log/reserve` is nothing but zeros, and many.
+        let reserve = installation.data().join("log/reserve");
+        for file in files(&installation.data()).into_iter().filter(|file| *file != path && *file != reserve) {
             let bytes = fs::read(&file).unwrap();
             for needle in ["canary"].into_iter().chain(secrets.iter().map(String::as_str)) {
                 let found = bytes.windows(needle.len()).any(|window| window == needle.as_bytes());

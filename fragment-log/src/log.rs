@@ -34,7 +34,9 @@ const SEGMENTS_OF_A_DISK: u64 = 64;
 const LEAST_SEGMENT_BYTES: u64 = 1024 * 1024;
 /// A bulk lane's segment takes so many times what another one's does.
 const SMALLER: u64 = 4;
-/// The space set aside is two segments of the control lane, and at most such a part of the disk.
+/// Space set aside: four thousand commands, or the footers of all lanes …
+const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+/// … and at most such a part of the disk.
 const RESERVES_OF_A_DISK: u64 = 512;
 
 /// How to open a log.
@@ -126,7 +128,7 @@ impl Log {
         let total = freed::space(&*io, &layout.log())?.total;
         // So that on a small disk there is always an old segment that can make room.
         let segment_bytes = segment_bytes.min((total / SEGMENTS_OF_A_DISK).max(LEAST_SEGMENT_BYTES));
-        let reserve_bytes = (segment_bytes / SMALLER * 2).min(total / RESERVES_OF_A_DISK);
+        let reserve_bytes = RESERVE_BYTES.min(segment_bytes / SMALLER * 2).min(total / RESERVES_OF_A_DISK);
         let place = Arc::new(Place {
             io: Arc::clone(&io),
             reserve: Reserve::open(Arc::clone(&io), layout.reserve(), reserve_bytes)?,

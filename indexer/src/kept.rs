@@ -111,6 +111,11 @@ impl Kept {
 pub(crate) struct Floors(RwLock<HashMap<StreamId, FragmentNumber>>);
 
 impl Floors {
+    /// As they were raised before.
+    pub(crate) fn from(floors: impl IntoIterator<Item = (StreamId, FragmentNumber)>) -> Self {
+        Self(RwLock::new(floors.into_iter().collect()))
+    }
+
     pub(crate) fn of(&self, stream: StreamId) -> FragmentNumber {
         let floors = self.0.read().unwrap_or_else(PoisonError::into_inner);
         floors.get(&stream).copied().unwrap_or(FragmentNumber::MIN)
@@ -120,6 +125,11 @@ impl Floors {
         let mut floors = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let floor = floors.entry(stream).or_insert(FragmentNumber::MIN);
         *floor = to.max(*floor);
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> HashMap<StreamId, FragmentNumber> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn forget(&self, stream: StreamId) {

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use crate::assemble::has_fragments;
 use crate::forward::Forward;
 use crate::intake::Intake;
+use crate::kept::Floors;
 use crate::overlay::Overlay;
 use crate::owner::{Owner, Waiting};
 use crate::search::{self, Blinder, Search};
@@ -50,6 +51,7 @@ pub(crate) fn open(
     let overlay = Arc::new(Overlay::default());
     let intake = Arc::new(Intake::new(Arc::clone(&overlay), &catalog, QUEUED));
     let applied = writer.applied()?;
+    let floors = catalog.floors();
     let mut owner = Owner {
         dir: dir.to_owned(),
         clock: Arc::clone(&options.clock),
@@ -61,7 +63,7 @@ pub(crate) fn open(
         search,
         waiting: Waiting::after(&applied),
         oldest: HashMap::new(),
-        floors: Arc::default(),
+        floors: Arc::new(Floors::from(floors)),
         space: Arc::default(),
         held: HeldSpace::default(),
         holes: true,

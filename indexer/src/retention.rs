@@ -43,6 +43,7 @@ impl Owner {
                 break;
             }
         }
+        self.keep_floors();
         self.sweep_segments(&mut swept)?;
         self.tell_space()?;
         self.drop_months(now)?;
@@ -67,8 +68,24 @@ impl Owner {
             }
             self.give_back(info, WORTH_IN_NEED, &mut swept)?;
         }
+        self.keep_floors();
         self.tell_space()?;
         Ok(swept)
+    }
+
+    /// Makes what was given up known to the catalog, so that it does not come back with a rebuilt index.
+    fn keep_floors(&mut self) {
+        let known = self.catalog.floors();
+        let exists = |stream: &StreamId| self.catalog.stream_by_id(*stream).is_some();
+        let raised = self.floors.all().into_iter();
+        let raised: Vec<_> =
+            raised.filter(|(stream, floor)| known.get(stream) < Some(floor) && exists(stream)).collect();
+        if raised.is_empty() {
+            return;
+        }
+        if let Err(error) = self.catalog.raise_floors(raised) {
+            tracing::warn!(%error, "what was given up is not noted yet: an index built anew would show it again");
+        }
     }
 
     /// Gives up what is more than a stream's limit of bytes: from now on nobody sees it.

@@ -2,6 +2,7 @@
 //! validate → append → apply. Two who want the same name at once are told apart here.
 
 mod credentials;
+mod floors;
 mod holds;
 mod snapshot;
 mod streams;
@@ -50,15 +51,34 @@ impl WriterThread {
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
-        let (reply, answer) = oneshot::channel();
-        let task = move |writer: &mut Writer| {
-            // A caller who has gone needs no answer.
-            let _ = reply.send(work(writer));
-        };
+        let (task, answer) = task(work);
         let tasks = self.tasks.as_ref().ok_or(CatalogError::Closed)?;
-        tasks.send(Box::new(task)).await.map_err(|_| CatalogError::Closed)?;
+        tasks.send(task).await.map_err(|_| CatalogError::Closed)?;
         answer.await.map_err(|_| CatalogError::Closed)?
     }
+
+    /// [`Self::run`] for a thread that may block.
+    pub fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, CatalogError> + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let (task, answer) = task(work);
+        let tasks = self.tasks.as_ref().ok_or(CatalogError::Closed)?;
+        tasks.blocking_send(task).map_err(|_| CatalogError::Closed)?;
+        answer.blocking_recv().map_err(|_| CatalogError::Closed)?
+    }
+}
+
+/// Work, and where its result comes.
+fn task<T: Send + 'static>(
+    work: impl FnOnce(&mut Writer) -> Result<T, CatalogError> + Send + 'static,
+) -> (Task, oneshot::Receiver<Result<T, CatalogError>>) {
+    let (reply, answer) = oneshot::channel();
+    let task = move |writer: &mut Writer| {
+        // A caller who has gone needs no answer.
+        let _ = reply.send(work(writer));
+    };
+    (Box::new(task), answer)
 }
 
 impl Drop for WriterThread {
