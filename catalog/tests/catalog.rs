@@ -265,7 +265,7 @@ async fn nothing_secret_is_in_a_file() {
     let secrets =
         [&key.secret, &root.secret, &told.password, &told.token].map(|secret| secret.expose().to_owned());
     let search = || {
-        // `log/reserve` is nothing but zeros, and many.
+        // `log/reserve` holds nothing but zeros.
         let reserve = installation.data().join("log/reserve");
         for file in files(&installation.data()).into_iter().filter(|file| *file != path && *file != reserve) {
             let bytes = fs::read(&file).unwrap();
