@@ -8,7 +8,7 @@ mod write;
 
 pub use delivery::delivery;
 pub use read::{MAX_FRAMES, StoredFragment, read_fragment};
-pub use write::write_fragment;
+pub use write::{FileEnds, FragmentWriter, write_fragment};
 
 #[cfg(test)]
 mod tests;

@@ -56,11 +56,25 @@ fn meta() -> FragmentMeta {
     }
 }
 
+/// What players see agrees with the exact times, to the millisecond.
+fn block_times_are_the_frames_times(file: &Bytes, frames: &[Frame]) {
+    let delivered = delivery(file, &meta(), 0).unwrap().concat();
+    let seen = read_fragment(&delivered.into()).unwrap();
+    for (seen, frame) in seen.frames.iter().zip(frames) {
+        let exact = frame.pts * 1000 / timescale(frame);
+        assert!((seen.pts - ORIGIN.millis() - exact).abs() <= 1, "{} {exact}", seen.pts);
+    }
+}
+
+fn timescale(frame: &Frame) -> i64 {
+    if frame.track == 1 { 90_000 } else { 48_000 }
+}
+
 #[test]
 fn frames_come_back_as_slices_of_the_file() {
     let data = Bytes::from_static(b"some coded picture");
     let pieces = write_fragment(&tracks(), &[frame(1, 0, 0, 3000, data.clone())], ORIGIN);
-    assert_eq!(pieces[1].as_ptr(), data.as_ptr(), "written without a copy");
+    assert_eq!(pieces[2].as_ptr(), data.as_ptr(), "written without a copy");
     let file: Bytes = pieces.concat().into();
     let stored = read_fragment(&file).unwrap();
     assert!(file.as_ptr_range().contains(&stored.frames[0].data.as_ptr()), "read without a copy");
@@ -127,6 +141,29 @@ proptest! {
     fn fragments_round_trip(frames in frames()) {
         let stored = read_fragment(&file(&frames)).unwrap();
         prop_assert_eq!(stored, StoredFragment { tracks: tracks(), frames });
+    }
+
+    #[test]
+    fn a_file_written_in_parts_reads_back_like_one_written_whole(
+        mut frames in frames(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+    ) {
+        // Within the time that blocks can tell.
+        frames.iter_mut().for_each(|frame| frame.pts %= 900_000);
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(frames.len() + 1)).collect();
+        cuts.sort_unstable();
+        let (mut written, mut blocks, mut from) = (FragmentWriter::new(ORIGIN), Vec::new(), 0);
+        for to in cuts.into_iter().chain([frames.len()]) {
+            blocks.extend(written.blocks(&tracks(), &frames[from..to]).concat());
+            from = to;
+            // As it would be if it ended here.
+            let FileEnds { head, tail } = written.ends(&tracks());
+            prop_assert_eq!(written.blocks_bytes(), blocks.len() as u64);
+            let so_far: Bytes = [&head[..], &blocks, &tail].concat().into();
+            let stored = read_fragment(&so_far).unwrap();
+            prop_assert_eq!(&stored.frames[..], &frames[..to]);
+            prop_assert_eq!(stored.tracks, tracks());
+            block_times_are_the_frames_times(&so_far, &frames[..to]);
+        }
     }
 
     #[test]

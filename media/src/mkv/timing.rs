@@ -38,24 +38,38 @@ pub(super) struct Timing {
     times: Bytes,
 }
 
-/// The tag's content for these frames, which are all of tracks given.
-pub(super) fn write(tracks: &[Arc<Track>], frames: &[Frame]) -> Bytes {
-    let mut out = BytesMut::with_capacity(16 + 4 * frames.len());
-    out.put_u8(FORMAT);
-    put_varint(&mut out, tracks.len() as u64);
-    for track in tracks {
-        put_varint(&mut out, track.number.into());
-        put_varint(&mut out, track.timescale.into());
+/// Writes a tag's content, frame by frame.
+#[derive(Debug, Default)]
+pub(super) struct TimingWriter {
+    frames: u64,
+    times: BytesMut,
+    previous: Previous,
+}
+
+impl TimingWriter {
+    /// Takes the next frame.
+    pub(super) fn push(&mut self, frame: &Frame) {
+        let Frame { track, dts, pts, duration, .. } = frame;
+        let (end, last_duration) = self.previous.replace(*track, *dts, *duration);
+        put_zigzag(&mut self.times, dts.wrapping_sub(end));
+        put_zigzag(&mut self.times, pts.wrapping_sub(*dts));
+        put_zigzag(&mut self.times, i64::from(*duration) - i64::from(last_duration));
+        self.frames += 1;
     }
-    put_varint(&mut out, frames.len() as u64);
-    let mut previous = Previous::default();
-    for Frame { track, dts, pts, duration, .. } in frames {
-        let (end, last_duration) = previous.replace(*track, *dts, *duration);
-        put_zigzag(&mut out, dts.wrapping_sub(end));
-        put_zigzag(&mut out, pts.wrapping_sub(*dts));
-        put_zigzag(&mut out, i64::from(*duration) - i64::from(last_duration));
+
+    /// The content for the frames so far, which are all of these tracks.
+    pub(super) fn tag(&self, tracks: &[Arc<Track>]) -> Bytes {
+        let mut out = BytesMut::with_capacity(32 + self.times.len());
+        out.put_u8(FORMAT);
+        put_varint(&mut out, tracks.len() as u64);
+        for track in tracks {
+            put_varint(&mut out, track.number.into());
+            put_varint(&mut out, track.timescale.into());
+        }
+        put_varint(&mut out, self.frames);
+        out.put_slice(&self.times);
+        out.freeze()
     }
-    out.freeze()
 }
 
 impl Timing {
@@ -161,6 +175,12 @@ mod tests {
 
     fn track() -> Arc<Track> {
         Arc::new(Track::new(1, CodecId::Aac, 44_100, Bytes::from_static(&[0x12, 0x10])).unwrap())
+    }
+
+    fn write(tracks: &[Arc<Track>], frames: &[Frame]) -> Bytes {
+        let mut writer = TimingWriter::default();
+        frames.iter().for_each(|frame| writer.push(frame));
+        writer.tag(tracks)
     }
 
     fn frames() -> impl Strategy<Value = Vec<Frame>> {

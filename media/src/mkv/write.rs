@@ -1,4 +1,4 @@
-//! A fragment into a Matroska file.
+//! A fragment into a Matroska file, whole or part by part.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use base::Timestamp;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::ebml::{id, put_binary, put_float, put_id, put_master, put_uint, put_vint};
-use super::timing;
+use super::timing::{self, TimingWriter};
 use crate::codec::aac;
 use crate::ticks::scale;
 use crate::{CodecId, Frame, Track};
@@ -15,98 +15,132 @@ use crate::{CodecId, Frame, Track};
 /// small headers and the frames' own bytes, not copied.
 ///
 /// `tracks` are all tracks of the fragment, `frames` its frames in the order they are to be stored
-/// (decoding order within a track). `run_origin` is the wall time of media time zero: the cluster's
-/// timestamp is the wall time of the earliest frame in milliseconds since the epoch. Exact times of
-/// every frame go into a binary tag of their own; it comes after the cluster, because the last
-/// frame's duration is known last, and because players find the first picture sooner.
+/// (decoding order within a track). `run_origin` is the wall time of media time zero.
 pub fn write_fragment(tracks: &[Arc<Track>], frames: &[Frame], run_origin: Timestamp) -> Vec<Bytes> {
-    let clock = BlockClock::new(tracks, frames, run_origin);
-    let mut small = BytesMut::with_capacity(1024 + 20 * frames.len());
-    let mut body = info(clock.duration_ms);
-    put_master(&mut body, id::TRACKS, |out| tracks.iter().for_each(|track| put_track(out, track)));
-    let mut tags = BytesMut::new();
-    put_master(&mut tags, id::TAGS, |out| {
-        put_tag(out, &[(timing::TAG, Value::Binary(&timing::write(tracks, frames)))]);
-    });
-    let mut timestamp = BytesMut::new();
-    put_uint(&mut timestamp, id::TIMESTAMP, clock.cluster_ms);
-    let blocks: usize = frames.iter().map(|frame| block_header_size(frame) + frame.data.len()).sum();
-    let cluster_size = (timestamp.len() + blocks) as u64;
-    let mut cluster_header = BytesMut::new();
-    put_id(&mut cluster_header, id::CLUSTER);
-    put_vint(&mut cluster_header, cluster_size);
-
-    put_ebml_header(&mut small);
-    put_id(&mut small, id::SEGMENT);
-    put_vint(&mut small, (body.len() + cluster_header.len() + tags.len()) as u64 + cluster_size);
-    for part in [body, cluster_header, timestamp] {
-        small.put_slice(&part);
-    }
-    gather(small, frames, &clock, &tags)
+    let mut file = FragmentWriter::new(run_origin);
+    let blocks = file.blocks(tracks, frames);
+    let FileEnds { head, tail } = file.ends(tracks);
+    std::iter::once(head).chain(blocks).chain([tail]).collect()
 }
 
-/// The file's pieces: what `small` holds, each frame behind its block header, the tags.
-fn gather(mut small: BytesMut, frames: &[Frame], clock: &BlockClock<'_>, tags: &[u8]) -> Vec<Bytes> {
-    let mut pieces = Vec::with_capacity(2 * frames.len() + 1);
-    for frame in frames {
-        put_id(&mut small, id::SIMPLE_BLOCK);
-        put_vint(&mut small, block_size(frame));
-        put_vint(&mut small, frame.track.into());
-        small.put_i16(clock.relative_ms(frame));
-        small.put_u8(if frame.key { 0x80 } else { 0 });
-        pieces.push(small.split().freeze());
-        pieces.push(frame.data.clone());
+/// Writes a fragment's Matroska file while its frames still come. What the frames make of it is final
+/// at once; what stands before and after them is known at any time for the file as it is so far.
+///
+/// The cluster's timestamp is the wall time, in milliseconds since the epoch, of the earliest frame of
+/// the first part: a block counts from there. Exact times of every frame go into a binary tag of their
+/// own; it comes after the cluster, because the last frame's duration is known last, and because
+/// players find the first picture sooner.
+#[derive(Debug)]
+pub struct FragmentWriter {
+    run_origin: Timestamp,
+    span: Option<Span>,
+    /// Bytes of all blocks so far.
+    blocks: u64,
+    timing: TimingWriter,
+}
+
+/// What stands around a file's blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileEnds {
+    /// All before the first block.
+    pub head: Bytes,
+    /// All after the last one.
+    pub tail: Bytes,
+}
+
+/// Where a fragment lies, in milliseconds since the run's start.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// Where the cluster's time stands.
+    zero: i64,
+    /// The earliest frame.
+    first: i64,
+    /// Where the last frame ends.
+    end: i64,
+}
+
+impl FragmentWriter {
+    /// For a fragment of a run whose media time zero is `run_origin` by the wall clock.
+    pub fn new(run_origin: Timestamp) -> Self {
+        Self { run_origin, span: None, blocks: 0, timing: TimingWriter::default() }
     }
-    small.put_slice(tags);
-    pieces.push(small.freeze());
-    pieces
+
+    /// Writes the next frames, which follow those before in the file: small headers and the frames'
+    /// own bytes, not copied. `tracks` are at least those of all frames so far.
+    pub fn blocks(&mut self, tracks: &[Arc<Track>], frames: &[Frame]) -> Vec<Bytes> {
+        let Some(span) = self.widen(tracks, frames) else { return Vec::new() };
+        let mut small = BytesMut::with_capacity(20 * frames.len());
+        let mut pieces = Vec::with_capacity(2 * frames.len());
+        for frame in frames {
+            put_id(&mut small, id::SIMPLE_BLOCK);
+            put_vint(&mut small, block_size(frame));
+            put_vint(&mut small, frame.track.into());
+            small.put_i16(block_time(millis(tracks, frame, frame.pts).saturating_sub(span.zero)));
+            small.put_u8(if frame.key { 0x80 } else { 0 });
+            let header = small.split().freeze();
+            self.blocks += (header.len() + frame.data.len()) as u64;
+            self.timing.push(frame);
+            pieces.extend([header, frame.data.clone()]);
+        }
+        pieces
+    }
+
+    /// What stands before and after the blocks so far. `tracks` are all tracks that have frames.
+    pub fn ends(&self, tracks: &[Arc<Track>]) -> FileEnds {
+        let Span { zero, first, end } = self.span.unwrap_or(Span { zero: 0, first: 0, end: 0 });
+        let mut tail = BytesMut::new();
+        put_master(&mut tail, id::TAGS, |out| {
+            put_tag(out, &[(timing::TAG, Value::Binary(&self.timing.tag(tracks)))]);
+        });
+        let mut body = info(u32::try_from(end.saturating_sub(first)).unwrap_or(0));
+        put_master(&mut body, id::TRACKS, |out| tracks.iter().for_each(|track| put_track(out, track)));
+        let mut timestamp = BytesMut::new();
+        // Matroska has no time before 1970; blocks of such a fragment still lie right among themselves.
+        let cluster_ms = u64::try_from(self.run_origin.millis().saturating_add(zero)).unwrap_or(0);
+        put_uint(&mut timestamp, id::TIMESTAMP, cluster_ms);
+        put_id(&mut body, id::CLUSTER);
+        put_vint(&mut body, timestamp.len() as u64 + self.blocks);
+        body.put_slice(&timestamp);
+
+        let mut head = BytesMut::with_capacity(64 + body.len());
+        put_ebml_header(&mut head);
+        put_id(&mut head, id::SEGMENT);
+        put_vint(&mut head, (body.len() + tail.len()) as u64 + self.blocks);
+        head.put_slice(&body);
+        FileEnds { head: head.freeze(), tail: tail.freeze() }
+    }
+
+    /// Bytes of all blocks so far.
+    pub fn blocks_bytes(&self) -> u64 {
+        self.blocks
+    }
+
+    /// The span with these frames; `None` without any.
+    fn widen(&mut self, tracks: &[Arc<Track>], frames: &[Frame]) -> Option<Span> {
+        let end = |frame: &Frame| millis(tracks, frame, frame.pts.saturating_add(frame.duration.into()));
+        let first = frames.iter().map(|frame| millis(tracks, frame, frame.pts)).min()?;
+        let end = frames.iter().map(end).max()?;
+        let span = self.span.get_or_insert(Span { zero: first, first, end });
+        (span.first, span.end) = (span.first.min(first), span.end.max(end));
+        Some(*span)
+    }
+}
+
+/// Ticks of a frame's track in milliseconds.
+fn millis(tracks: &[Arc<Track>], frame: &Frame, ticks: i64) -> i64 {
+    let track = tracks.iter().find(|track| track.number == frame.track);
+    scale(ticks, track.map_or(1000, |track| track.timescale), 1000)
+}
+
+/// A block's time. Beyond Matroska's 32 s only the timing tag tells it.
+fn block_time(relative_ms: i64) -> i16 {
+    i16::try_from(relative_ms).unwrap_or(if relative_ms < 0 { i16::MIN } else { i16::MAX })
 }
 
 /// Bytes in a frame's SimpleBlock: track number, time, flags, data.
 fn block_size(frame: &Frame) -> u64 {
     let number = if frame.track < 127 { 1 } else { 2 };
     (number + 3 + frame.data.len()) as u64
-}
-
-/// Bytes of a frame's SimpleBlock before the data.
-fn block_header_size(frame: &Frame) -> usize {
-    let size = block_size(frame);
-    let size_bytes = (1..8u32).find(|bytes| size < (1 << (7 * bytes)) - 1).unwrap_or(8);
-    1 + size_bytes as usize + (size as usize - frame.data.len())
-}
-
-/// Media times in the cluster's milliseconds.
-struct BlockClock<'a> {
-    tracks: &'a [Arc<Track>],
-    /// Milliseconds since the run's start at which the cluster's time stands.
-    zero_ms: i64,
-    cluster_ms: u64,
-    duration_ms: u32,
-}
-
-impl<'a> BlockClock<'a> {
-    fn new(tracks: &'a [Arc<Track>], frames: &[Frame], run_origin: Timestamp) -> Self {
-        let mut clock = Self { tracks, zero_ms: 0, cluster_ms: 0, duration_ms: 0 };
-        let first = frames.iter().map(|frame| clock.ms(frame, frame.pts)).min().unwrap_or(0);
-        let end = |frame: &Frame| clock.ms(frame, frame.pts.saturating_add(frame.duration.into()));
-        let last = frames.iter().map(end).max().unwrap_or(0);
-        clock.duration_ms = u32::try_from(last.saturating_sub(first)).unwrap_or(0);
-        // Matroska has no time before 1970; blocks of such a fragment still lie right among themselves.
-        clock.cluster_ms = u64::try_from(run_origin.millis().saturating_add(first)).unwrap_or(0);
-        clock.zero_ms = first;
-        clock
-    }
-
-    fn ms(&self, frame: &Frame, ticks: i64) -> i64 {
-        let track = self.tracks.iter().find(|track| track.number == frame.track);
-        scale(ticks, track.map_or(1000, |track| track.timescale), 1000)
-    }
-
-    /// A block's time. Beyond Matroska's 32 s only the timing tag tells it.
-    fn relative_ms(&self, frame: &Frame) -> i16 {
-        let relative = self.ms(frame, frame.pts).saturating_sub(self.zero_ms);
-        i16::try_from(relative).unwrap_or(if relative < 0 { i16::MIN } else { i16::MAX })
-    }
 }
 
 /// The EBML header.
