@@ -51,7 +51,9 @@ fn decode(frame: &Durable) -> Option<Result<Command, CatalogError>> {
     match (frame.header.kind, &frame.payload) {
         (FrameKind::Command, Some(payload)) => Some(Command::decode(payload)),
         (FrameKind::Command, None) => None,
-        (FrameKind::Media | FrameKind::FragmentMeta | FrameKind::Records, _) => None,
+        (FrameKind::Media | FrameKind::FragmentMeta | FrameKind::Records | FrameKind::FragmentPart, _) => {
+            None
+        }
     }
 }
 

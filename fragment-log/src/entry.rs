@@ -30,7 +30,7 @@ pub struct Entry {
     pub shard: u32,
     /// Number of the first record, or of the fragment.
     pub first_sequence: u64,
-    /// Records in the payload; for media the piece's index.
+    /// Records in the payload; for media the piece's index, else how many pieces there are before it.
     pub count: u32,
     /// When the server received it.
     pub server_time: Timestamp,

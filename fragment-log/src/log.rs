@@ -20,7 +20,7 @@ use crate::lane::{
 use crate::layout::Layout;
 use crate::read::Reader;
 use crate::recovery::recover;
-use crate::replay::{replay, rows};
+use crate::replay::{headers, replay, rows};
 use crate::reserve::Reserve;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
@@ -334,6 +334,16 @@ impl Log {
     pub fn frames(&self, lane: LaneId, segment: u64) -> Result<Vec<(FrameHeader, Location)>, LogError> {
         let Reader { io, layout, freed, .. } = &self.reader;
         freed::frames(&Segment::open(&**io, layout, lane, segment)?, freed)
+    }
+
+    /// The frames of any segment that are durable and not freed, in order. Reads no payload; blocks on the
+    /// disk.
+    ///
+    /// # Errors
+    /// [`LogError::Gone`]: the segment was removed.
+    pub fn headers(&self, lane: LaneId, segment: u64) -> Result<Vec<(FrameHeader, Location)>, LogError> {
+        let info = self.state(lane).segments().get(&segment).cloned();
+        info.map_or(Ok(Vec::new()), |info| headers(&self.reader, &info))
     }
 
     /// Frees frames of a complete segment, as [`Self::frames`] gives them: from now on they read as

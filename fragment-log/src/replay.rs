@@ -6,7 +6,7 @@ use crate::format::{FooterRow, FormatError, Lsn};
 use crate::keys::Opener;
 use crate::read::Reader;
 use crate::segment::{Segment, Step, Walk};
-use crate::{Durable, LogError, SegmentInfo};
+use crate::{Durable, FrameHeader, Location, LogError, SegmentInfo};
 
 /// Hands `each` the frames of `segments` from `from` on. Freed ones are left out; damaged ones, too, and logged.
 pub(crate) fn replay(
@@ -83,6 +83,15 @@ impl Ahead<'_> {
         self.bytes.truncate(read);
         Ok(())
     }
+}
+
+/// The headers and places of a segment's frames. Freed ones are left out; damaged ones, too, and logged.
+pub(crate) fn headers(reader: &Reader, info: &SegmentInfo) -> Result<Vec<(FrameHeader, Location)>, LogError> {
+    let segment = Segment::open(&*reader.io, &reader.layout, info.lane, info.segment)?;
+    let rows = rows(&segment, info)?;
+    let durable = rows.iter().filter(|row| row.lsn <= info.last);
+    let places = durable.map(|row| (row.header, segment.location(row)));
+    Ok(places.filter(|(_, at)| !reader.freed.holds(at)).collect())
 }
 
 /// Every frame of a segment: from its footer, or batch by batch where there is none.

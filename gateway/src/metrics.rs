@@ -22,6 +22,8 @@ pub struct Metrics {
     pub connections: Connections,
     /// The disk under the data folder.
     pub disk: Disk,
+    /// Fragments that were open in a crash and were closed when the server started.
+    recovered_fragments: u64,
 }
 
 /// Answers of an operation, by whose doing they are.
@@ -60,12 +62,18 @@ pub struct Disk {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let operations = OPERATIONS.iter().map(|_| Answers::default()).collect();
-        Self { operations, connections: Connections::default(), disk: Disk::default() }
+        Self::new(0)
     }
 }
 
 impl Metrics {
+    /// Of a server that has just started, and closed so many fragments that were open in a crash.
+    pub fn new(recovered_fragments: u64) -> Self {
+        let operations = OPERATIONS.iter().map(|_| Answers::default()).collect();
+        let (connections, disk) = (Connections::default(), Disk::default());
+        Self { operations, connections, disk, recovered_fragments }
+    }
+
     /// Counts an answer of an AWS operation.
     pub fn operation(&self, name: &str, status: StatusCode) {
         let Some(at) = OPERATIONS.iter().position(|entry| entry.name == name) else { return };
@@ -136,6 +144,10 @@ fn log(page: &mut Page, app: &App) {
     page.sample("millrace_log_torn_tails", &[], metrics.torn_tails);
     page.family("millrace_log_tail_bytes", "gauge", "Memory that the newest records take.");
     page.sample("millrace_log_tail_bytes", &[], metrics.tail_bytes);
+    let help =
+        "Fragments that were open in a crash, and were closed at the start as far as they were journaled.";
+    page.family("millrace_recovered_fragments", "gauge", help);
+    page.sample("millrace_recovered_fragments", &[], app.metrics.recovered_fragments);
     let mut lanes = |name: &str, kind: &str, help: &str, value: fn(&LaneMetrics) -> f64| {
         page.family(name, kind, help);
         for lane in &metrics.lanes {

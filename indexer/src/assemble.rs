@@ -1,15 +1,18 @@
 //! Puts fragments together from the log's frames: pieces of media, then the metadata that commits them.
+//!
+//! The pieces come in any order, with those of other fragments between them, and over as many batches and
+//! segments as a fragment is open for: the first piece of one that was journaled comes last.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{FragmentMeta, FragmentNumber, StreamId, Tags, Timestamp};
-use fragment_log::{Durable, FrameHeader, FrameKind, LaneId, Location, Lsn};
+use fragment_log::{Durable, FrameKind, LaneId, Location, Lsn};
 
 use crate::FragmentEntry;
 
-/// Pieces whose commit has not come for so long by the server's clock belong to an append that failed.
+/// Pieces that are not added to for so long, by the server's clock, belong to a fragment that was given up.
 const ORPHANED: Duration = Duration::from_mins(10);
 
 /// A committed fragment on its way into the index.
@@ -45,16 +48,33 @@ pub(crate) struct Unindexed {
 #[derive(Default)]
 pub(crate) struct Assembler {
     pending: HashMap<(StreamId, u64), Pieces>,
+    /// When orphans were looked for last, by the server times of commits.
+    looked: Timestamp,
+    /// Commits before this were dealt with before: what they lack stands where nobody reads again.
+    known: Lsn,
 }
 
+/// What there is of a fragment.
 struct Pieces {
     first: Lsn,
-    server_time: Timestamp,
-    bytes: u64,
-    locations: Vec<Location>,
+    /// With their indexes, as they came.
+    pieces: Vec<(u32, Piece)>,
+    /// Whether any came since orphans were looked for.
+    grew: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Piece {
+    bytes: u32,
+    at: Location,
 }
 
 impl Assembler {
+    /// For a lane that is read again, and whose commits before `known` were dealt with.
+    pub(crate) fn knowing(known: Lsn) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// Takes the next frame of the lane. `exists` tells whether a stream is known.
     pub(crate) fn push(&mut self, frame: &Durable, exists: impl Fn(StreamId) -> bool) -> Option<Assembled> {
         match frame.header.kind {
@@ -63,7 +83,7 @@ impl Assembler {
                 None
             }
             FrameKind::FragmentMeta => self.commit(frame, exists),
-            FrameKind::Command | FrameKind::Records => None,
+            FrameKind::Command | FrameKind::Records | FrameKind::FragmentPart => None,
         }
     }
 
@@ -73,27 +93,28 @@ impl Assembler {
     }
 
     fn piece(&mut self, frame: &Durable) {
-        let FrameHeader { stream, first_sequence, count, server_time, payload_bytes, .. } = frame.header;
-        let id = (stream, first_sequence);
-        if count == 0 {
-            let (first, locations) = (frame.lsn, Vec::new());
-            self.pending.insert(id, Pieces { first, server_time, bytes: 0, locations });
-        }
-        match self.pending.get_mut(&id) {
-            Some(pieces) if pieces.locations.len() == count as usize => {
-                pieces.bytes += u64::from(payload_bytes);
-                pieces.locations.push(frame.location);
-            }
-            // A piece before this one is damaged: what is left is no fragment.
-            Some(_) | None => drop(self.pending.remove(&id)),
+        let header = &frame.header;
+        let nothing = || Pieces { first: frame.lsn, pieces: Vec::new(), grew: true };
+        let of = self.pending.entry((header.stream, header.first_sequence)).or_insert_with(nothing);
+        of.grew = true;
+        of.pieces.push((header.count, Piece { bytes: header.payload_bytes, at: frame.location }));
+    }
+
+    /// Gives up what was not added to between the last two times that this was done. A step of the clock
+    /// alone orphans nothing: an open fragment is added to every second.
+    fn give_up_orphans(&mut self, now: Timestamp) {
+        self.looked = self.looked.min(now);
+        if now.since(self.looked) >= ORPHANED {
+            self.looked = now;
+            self.pending.retain(|_, pieces| std::mem::take(&mut pieces.grew));
         }
     }
 
     fn commit(&mut self, frame: &Durable, exists: impl Fn(StreamId) -> bool) -> Option<Assembled> {
-        let FrameHeader { stream, first_sequence, server_time, .. } = frame.header;
+        let (stream, first_sequence) = (frame.header.stream, frame.header.first_sequence);
         let pieces = self.pending.remove(&(stream, first_sequence));
-        self.pending.retain(|_, pieces| server_time.since(pieces.server_time) < ORPHANED);
-        let (bytes, pieces) = pieces.map_or_else(Default::default, |all| (all.bytes, all.locations));
+        self.give_up_orphans(frame.header.server_time);
+        let (bytes, pieces) = pieces.map(Pieces::in_order).unwrap_or_default();
         let number = FragmentNumber::from_u64(first_sequence);
         let unindexed = |mut pieces: Vec<Location>, wanted| {
             pieces.push(frame.location);
@@ -114,7 +135,11 @@ impl Assembler {
             );
             return unindexed(pieces, true);
         };
-        if bytes != meta.size_bytes || pieces.is_empty() {
+        let whole = bytes == Some(meta.size_bytes) && !pieces.is_empty();
+        if !whole && frame.lsn < self.known {
+            return None;
+        }
+        if !whole {
             tracing::warn!(
                 %stream, fragment = %meta.number, has = bytes, needs = meta.size_bytes,
                 "not indexed: pieces of this fragment are missing from the log"
@@ -125,6 +150,16 @@ impl Assembler {
         let entry =
             FragmentEntry { stream, meta, has_tags: !tags.is_empty(), pieces, commit: frame.location };
         Some(Assembled::Fragment(Arc::new(Fresh { lsn: frame.lsn, entry: Arc::new(entry), tags })))
+    }
+}
+
+impl Pieces {
+    /// Where they are, by index, and how many bytes they have; `None` if one is missing or there twice.
+    fn in_order(mut self) -> (Option<u64>, Vec<Location>) {
+        self.pieces.sort_unstable_by_key(|(index, _)| *index);
+        let whole = (0..).zip(&self.pieces).all(|(place, (index, _))| place == *index);
+        let bytes = self.pieces.iter().map(|(_, piece)| u64::from(piece.bytes)).sum();
+        (whole.then_some(bytes), self.pieces.into_iter().map(|(_, piece)| piece.at).collect())
     }
 }
 

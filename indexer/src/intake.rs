@@ -34,8 +34,8 @@ pub(crate) enum Request {
 pub(crate) struct Delivery {
     pub fragments: Vec<Arc<Fresh>>,
     pub unindexed: Vec<Unindexed>,
-    /// Up to where each lane is complete with this delivery.
-    pub positions: Vec<(LaneId, Lsn)>,
+    /// How far each lane is with this delivery.
+    pub positions: Vec<(LaneId, Position)>,
     /// Lanes that were cut off and must be read again, from their position.
     pub behind: Vec<LaneId>,
     pub requests: Vec<Request>,
@@ -61,22 +61,45 @@ struct State {
     stop: bool,
 }
 
+/// How far a lane was followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// From here on the lane is read again, so that the fragments that are open can be put together.
+    pub next: Lsn,
+    /// Every commit before this was handed on.
+    pub after: Lsn,
+}
+
 /// One lane, as it was followed so far.
 #[derive(Default)]
 pub(crate) struct Lane {
-    pub assembler: Assembler,
-    /// Everything before this was handed on.
-    pub next: Lsn,
+    assembler: Assembler,
+    /// The place of the next frame.
+    read: Lsn,
+    /// Commits before this were handed on already.
+    after: Lsn,
     /// The last frame the lane told of.
     seen: Lsn,
-    /// Whether frames since `next` were left out.
+    /// Whether frames since `read` were left out.
     behind: bool,
 }
 
 impl Lane {
-    /// A lane that is read from the log again: from `next` at least as far as `durable`.
-    pub(crate) fn read_again(next: Lsn, durable: Lsn) -> Self {
-        Self { next, seen: durable, ..Self::default() }
+    /// A lane that is read from the log again. The sorted view has what was committed before `found`.
+    pub(crate) fn read_again(from: Position, found: Lsn) -> Self {
+        let assembler = Assembler::knowing(found.max(from.after));
+        Self { assembler, read: from.next, after: from.after, ..Self::default() }
+    }
+
+    /// From where it is read on, at least as far as `durable`.
+    pub(crate) fn read_to(&mut self, durable: Lsn) -> Lsn {
+        self.seen = durable;
+        self.read
+    }
+
+    /// How far it is.
+    pub(crate) fn position(&self) -> Position {
+        Position { next: self.assembler.oldest().unwrap_or(self.read), after: self.after }
     }
 
     /// Takes the next frame.
@@ -84,8 +107,9 @@ impl Lane {
         let exists = |stream| catalog.upgrade().is_none_or(|all| all.stream_by_id(stream).is_some());
         let assembled = self.assembler.push(frame, exists);
         self.seen = self.seen.max(frame.lsn);
-        let after = Lsn(frame.lsn.0.saturating_add(1));
-        self.next = self.assembler.oldest().unwrap_or(after);
+        self.read = Lsn(frame.lsn.0.saturating_add(1));
+        let assembled = assembled.filter(|_| frame.lsn >= self.after);
+        self.after = self.after.max(self.read);
         assembled
     }
 }
@@ -137,7 +161,7 @@ impl Intake {
         if take {
             delivery.fragments = std::mem::take(&mut state.queue);
             delivery.unindexed = std::mem::take(&mut state.unindexed);
-            delivery.positions = state.lanes.iter().map(|(id, lane)| (*id, lane.next)).collect();
+            delivery.positions = state.lanes.iter().map(|(id, lane)| (*id, lane.position())).collect();
             let behind = state.lanes.iter().filter(|(_, lane)| lane.behind);
             delivery.behind = behind.map(|(id, _)| *id).collect();
         }

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::assemble::has_fragments;
 use crate::forward::Forward;
-use crate::intake::Intake;
+use crate::intake::{Intake, Position};
 use crate::kept::Floors;
 use crate::overlay::Overlay;
 use crate::owner::{Owner, Waiting};
@@ -94,8 +94,9 @@ fn read_log(
 ) -> Result<(), IndexError> {
     let lanes: Vec<_> = owner.log.lanes().into_iter().filter(|lane| has_fragments(*lane)).collect();
     for lane in lanes {
-        let Applied { sorted, searched } = applied.get(&lane).copied().unwrap_or_default();
-        owner.catch_up(lane, sorted.min(searched), progress)?;
+        let Applied { sorted, searched, .. } = applied.get(&lane).copied().unwrap_or_default();
+        let next = sorted.min(searched);
+        owner.catch_up(lane, Position { next, after: next }, progress)?;
     }
     owner.commit_search()?;
     owner.serve()

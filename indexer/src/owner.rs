@@ -11,7 +11,7 @@ use fragment_log::{LaneId, Log, LogError, Lsn};
 
 use crate::assemble::{Assembled, Fresh, Unindexed};
 use crate::forward::Forward;
-use crate::intake::{Delivery, Intake, Lane, Request};
+use crate::intake::{Delivery, Intake, Lane, Position, Request};
 use crate::kept::{Floors, Kept};
 use crate::overlay::Overlay;
 use crate::search::{GoneSegment, Search};
@@ -74,8 +74,8 @@ pub(crate) struct Waiting {
     /// Log segments whose fragments must leave the search view.
     pub gone: Vec<GoneSegment>,
     /// Up to where the sorted view has each lane.
-    positions: BTreeMap<LaneId, Lsn>,
-    /// Up to where it had each lane when it was opened, while the search view may have had less.
+    positions: BTreeMap<LaneId, Position>,
+    /// Up to where it had the commits of each lane when it was opened, while the search view may have had less.
     found: BTreeMap<LaneId, Lsn>,
     /// When the search view was committed last.
     committed: Duration,
@@ -84,7 +84,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Nothing waits, and the sorted view was found so.
     pub(crate) fn after(applied: &BTreeMap<LaneId, Applied>) -> Self {
-        let found = applied.iter().map(|(lane, applied)| (*lane, applied.sorted)).collect();
+        let found = applied.iter().map(|(lane, applied)| (*lane, applied.commits)).collect();
         Self { found, ..Self::default() }
     }
 }
@@ -151,14 +151,16 @@ impl Owner {
     pub(crate) fn catch_up(
         &mut self,
         id: LaneId,
-        mut from: Lsn,
+        from: Position,
         progress: &mut dyn FnMut(Rebuilt),
     ) -> Result<(), IndexError> {
+        let found = self.waiting.found.get(&id).copied().unwrap_or_default();
+        let mut lane = Lane::read_again(from, found);
         loop {
-            let lane = self.replay(id, from, progress)?;
+            lane = self.replay(id, lane, progress)?;
             match self.intake.resume(id, lane) {
                 Ok(()) => return Ok(()),
-                Err(lane) => from = lane.next,
+                Err(behind) => lane = behind,
             }
         }
     }
@@ -166,12 +168,12 @@ impl Owner {
     fn replay(
         &mut self,
         id: LaneId,
-        from: Lsn,
+        mut lane: Lane,
         progress: &mut dyn FnMut(Rebuilt),
     ) -> Result<Lane, IndexError> {
         let log = Arc::clone(&self.log);
         let catalog = Arc::downgrade(&self.catalog);
-        let mut lane = Lane::read_again(from, log.durable(id));
+        let from = lane.read_to(log.durable(id));
         let mut read = ReadAgain::default();
         let mut failed = None;
         let result = log.replay(id, from, &mut |frame| {
@@ -187,7 +189,7 @@ impl Owner {
             };
             let batch = if self.serving { REPLAY_BATCH } else { OPEN_BATCH };
             let taken = match taken {
-                Ok(()) if read.count >= batch => self.write_again(&mut read, (id, lane.next), progress),
+                Ok(()) if read.count >= batch => self.write_again(&mut read, (id, lane.position()), progress),
                 taken => taken,
             };
             taken.map_err(|error| {
@@ -199,7 +201,7 @@ impl Owner {
             return Err(error);
         }
         result?;
-        self.write_again(&mut read, (id, lane.next), progress)?;
+        self.write_again(&mut read, (id, lane.position()), progress)?;
         Ok(lane)
     }
 
@@ -227,7 +229,7 @@ impl Owner {
     fn write_again(
         &mut self,
         read: &mut ReadAgain,
-        position: (LaneId, Lsn),
+        position: (LaneId, Position),
         progress: &mut dyn FnMut(Rebuilt),
     ) -> Result<(), IndexError> {
         let ReadAgain { count, fragments, unindexed } = std::mem::take(read);
@@ -258,9 +260,9 @@ impl Owner {
         &mut self,
         fragments: &[Arc<Fresh>],
         unindexed: &[Unindexed],
-        positions: &[(LaneId, Lsn)],
+        positions: &[(LaneId, Position)],
     ) -> Result<(), IndexError> {
-        let known = |(lane, next): &(LaneId, Lsn)| self.waiting.positions.get(lane) == Some(next);
+        let known = |(lane, at): &(LaneId, Position)| self.waiting.positions.get(lane) == Some(at);
         if fragments.is_empty() && unindexed.is_empty() && positions.iter().all(known) {
             return Ok(());
         }
@@ -273,10 +275,13 @@ impl Owner {
     /// Writes the search view. What is in both views leaves the overlay.
     pub(crate) fn commit_search(&mut self) -> Result<(), IndexError> {
         self.waiting.committed = self.clock.monotonic();
-        let positions: Vec<_> = self.waiting.positions.iter().map(|(lane, next)| (*lane, *next)).collect();
+        let positions = &self.waiting.positions;
+        let next: Vec<_> = positions.iter().map(|(lane, at)| (*lane, at.next)).collect();
+        // What is read again for the sake of open fragments is not searched twice.
+        let after: Vec<_> = positions.iter().map(|(lane, at)| (*lane, at.after)).collect();
         let Waiting { unsearched, gone, .. } = &mut self.waiting;
-        self.search.commit(unsearched, gone, &positions)?;
-        self.writer.searched(&positions)?;
+        self.search.commit(unsearched, gone, &after)?;
+        self.writer.searched(&next)?;
         gone.clear();
         self.overlay.settle(&std::mem::take(unsearched));
         self.waiting.added = 0;

@@ -1,4 +1,5 @@
-//! Cuts frames into fragments. Sans-I/O: frames with their times go in, closed fragments come out.
+//! Cuts frames into fragments. Sans-I/O: frames with their times go in, closed fragments come out, and
+//! what an open one has so far when it is asked for.
 //!
 //! The *leading* track decides where fragments begin: the video track, or an audio track where there
 //! is no video or it has fallen silent. Frames of the other tracks go into the fragment that is open
@@ -23,12 +24,17 @@ use crate::time::{micros, ticks_to_us};
 /// pictures is as long as the target jitter around it.
 const EARLY_DIVISOR: i64 = 16;
 
-/// A closed fragment. Its times are still on the tracks' own clocks: they are named later.
+/// A closed fragment, or a part of one. Its times are still on the tracks' own clocks: they are named
+/// later.
 #[derive(Clone, Debug)]
 pub(crate) struct Cut {
+    /// Whether the fragment begins with it.
+    pub(crate) begins: bool,
+    /// Whether the fragment is closed with it; then it may have no frames, if it does not begin with it.
+    pub(crate) ends: bool,
     /// In the order they came; ticks of their tracks, zero anywhere.
     pub(crate) frames: Vec<Frame>,
-    /// The tracks that have frames.
+    /// The tracks that have frames in the fragment so far.
     pub(crate) tracks: Vec<Arc<Track>>,
     /// The numbers of all announced tracks, by index.
     pub(crate) numbers: Arc<[u8]>,
@@ -101,7 +107,20 @@ struct Mark {
 #[derive(Debug)]
 struct Open {
     mark: Mark,
+    /// Those that were not handed out as a part.
     frames: Vec<Frame>,
+    /// The numbers of the tracks that have frames in the parts handed out; none before the first part.
+    handed: Vec<u8>,
+}
+
+impl Open {
+    fn new(mark: Mark) -> Self {
+        Self { mark, frames: Vec::new(), handed: Vec::new() }
+    }
+
+    fn has(&self, track: u8) -> bool {
+        self.handed.contains(&track) || self.frames.iter().any(|frame| frame.track == track)
+    }
 }
 
 impl Fragmenter {
@@ -157,6 +176,11 @@ impl Fragmenter {
         kept
     }
 
+    /// Index of the track that leads.
+    pub(crate) fn lead(&self) -> usize {
+        self.lead
+    }
+
     /// Closes the open fragment; the next frame that may starts a run.
     pub(crate) fn end_run(&mut self, out: &mut Vec<Cut>) {
         for index in 0..self.tracks.len() {
@@ -167,10 +191,23 @@ impl Fragmenter {
         self.close(None, out);
     }
 
+    /// Hands out what came into the open fragment since its last part. `None` where nothing came, or no
+    /// frame of the leading track did yet, by which the fragment is named.
+    pub(crate) fn part(&mut self) -> Option<Cut> {
+        let mut open = self.open.take()?;
+        let led = self.tracks[self.lead].emitted > open.mark.at;
+        let part = (led && !open.frames.is_empty()).then(|| self.cut(&mut open, false));
+        if let Some(part) = &part {
+            open.handed = part.tracks.iter().map(|track| track.number).collect();
+        }
+        self.open = Some(open);
+        part
+    }
+
     /// The times of a track start over here. A new run starts: at once where the track leads, else
     /// with the next key frame, until which the track's frames are dropped. A track that starts over
-    /// within a run's first fragment only loses what it had there, so that a camera that restarts all
-    /// its tracks makes one run.
+    /// within a run's first fragment only loses what it had there (unless a part was handed out), so
+    /// that a camera that restarts all its tracks makes one run.
     pub(crate) fn restart_track(&mut self, index: usize, out: &mut Vec<Cut>) {
         if index == self.lead {
             self.resumes = self.open.is_some();
@@ -179,7 +216,7 @@ impl Fragmenter {
         self.tracks[index].finish(&mut self.emitted);
         self.place(index, out);
         let Some(open) = &mut self.open else { return };
-        if open.mark.starts_run {
+        if open.mark.starts_run && open.handed.is_empty() {
             let number = self.tracks[index].source.number;
             open.frames.retain(|frame| frame.track != number);
         } else {
@@ -271,7 +308,7 @@ impl Fragmenter {
             track.start_run();
         }
         (self.restart, self.resumes, self.bytes) = (false, false, 0);
-        self.open = Some(Open { mark: Mark { at: 0, starts_run: true, ..mark }, frames: Vec::new() });
+        self.open = Some(Open::new(Mark { at: 0, starts_run: true, ..mark }));
         true
     }
 
@@ -311,25 +348,32 @@ impl Fragmenter {
 
     /// Hands the open fragment out and opens the next one.
     fn close(&mut self, next: Option<Mark>, out: &mut Vec<Cut>) {
-        let next_open = next.map(|mark| Open { mark, frames: Vec::new() });
-        if let Some(Open { mark, frames }) = std::mem::replace(&mut self.open, next_open)
-            && !frames.is_empty()
+        if let Some(mut open) = std::mem::replace(&mut self.open, next.map(Open::new))
+            && !(open.frames.is_empty() && open.handed.is_empty())
         {
-            let present = |state: &&TrackState| frames.iter().any(|frame| frame.track == state.source.number);
-            let tracks = self.tracks.iter().filter(present).filter_map(|state| state.track.clone()).collect();
-            out.push(Cut {
-                tracks,
-                numbers: Arc::clone(&self.numbers),
-                lead: self.lead,
-                arrival: mark.arrival,
-                starts_run: mark.starts_run,
-                parameters_changed: mark.parameters.is_some(),
-                starts_with_key: mark.key,
-                frames,
-            });
+            out.push(self.cut(&mut open, true));
         }
         if let Some(parameters) = self.open.as_ref().and_then(|open| open.mark.parameters.clone()) {
             self.tracks[self.lead].track = Some(parameters);
+        }
+    }
+
+    /// Takes the frames that the open fragment has.
+    fn cut(&self, open: &mut Open, ends: bool) -> Cut {
+        let present = self.tracks.iter().filter(|state| open.has(state.source.number));
+        let tracks = present.filter_map(|state| state.track.clone()).collect();
+        let mark = &open.mark;
+        Cut {
+            begins: open.handed.is_empty(),
+            ends,
+            frames: std::mem::take(&mut open.frames),
+            tracks,
+            numbers: Arc::clone(&self.numbers),
+            lead: self.lead,
+            arrival: mark.arrival,
+            starts_run: mark.starts_run,
+            parameters_changed: mark.parameters.is_some(),
+            starts_with_key: mark.key,
         }
     }
 }

@@ -106,6 +106,8 @@ pub struct StreamHealth {
     pub last_ack: Option<Timestamp>,
     /// How long the disk took for it, in milliseconds.
     pub ack_ms: Option<u64>,
+    /// How much of the open fragment is on disk already, in milliseconds.
+    pub journaled_ms: Option<u32>,
     /// The clock of the last fragment.
     pub clock: Option<ClockHealth>,
     /// Sessions that began since this server started, after the first.

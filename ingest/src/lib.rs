@@ -2,13 +2,15 @@
 //!
 //! protocol → access unit → [`Recorder`] (time rule, fragmenter) → writer task → fragment log.
 //! Nothing after the protocol knows which one it was. The time rule and the fragmenter are sans-I/O:
-//! frames and times go in, closed fragments come out. One writer task per publisher numbers the
-//! fragments and appends them, so that reading goes on while the disk syncs.
+//! frames and times go in, fragments come out, the open one part by part. One writer task per publisher
+//! numbers the fragments and appends them, so that reading goes on while the disk syncs. What a crash
+//! left open is closed at the next start ([`recover`]).
 //!
 //! Invariants: one publisher per stream; fragment numbers strictly increase; within a run each
 //! track's fragments follow each other without gap or overlap; a closed fragment is never changed.
 //!
-//! Not promised: frames of a fragment that is still open when the process dies.
+//! Not promised: the last second of a fragment that is still open when the process dies, nor the first two
+//! of a run.
 
 #[cfg(feature = "gstreamer")]
 pub mod demo;
@@ -17,6 +19,7 @@ mod fragmenter;
 mod health;
 mod ingest;
 mod recorder;
+mod recovery;
 pub mod rtsp;
 mod time;
 
@@ -24,4 +27,5 @@ pub use error::IngestError;
 pub use health::{ClockHealth, Ended, STALE_AFTER, StreamHealth, StreamState, TrackHealth};
 pub use ingest::{Ingest, IngestOptions, Publisher, Resume};
 pub use recorder::{Recorder, TrackSource};
+pub use recovery::recover;
 pub use time::TimestampSource;

@@ -2,6 +2,7 @@
 
 mod assembler;
 mod naming;
+mod open_fragment;
 mod throttle;
 mod writer;
 
@@ -10,6 +11,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use catalog::{Principal, Stream};
@@ -30,6 +32,10 @@ use writer::Writer;
 const OBSERVE_EVERY: Duration = Duration::from_secs(1);
 /// Reading both of the system's clocks took longer than this: what they said does not belong together.
 const OBSERVE_WITHIN: Duration = Duration::from_millis(5);
+/// A part of a fragment waits beside the fragments of [`base::Limits::fragments_in_flight`], so that
+/// journaling holds no publisher back.
+const PARTS_IN_FLIGHT: usize = 1;
+
 /// A track as the protocol announces it, before its first frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackSource {
@@ -50,6 +56,9 @@ pub struct Recorder {
     assembler: Assembler,
     /// When the system's clock was looked at last.
     observed: Duration,
+    /// The second of the monotonic clock in which the open fragment was journaled last: the same for
+    /// all recorders, so that many share one batch and one sync.
+    journaled_sec: u64,
     /// Fragments on their way to the writer.
     named: VecDeque<Job>,
     writer: Option<WriterTask>,
@@ -60,6 +69,8 @@ pub struct Recorder {
 
 struct WriterTask {
     jobs: mpsc::Sender<Job>,
+    /// Whether a part is on its way to the disk. The next one waits for it.
+    journaling: Arc<AtomicBool>,
     ended: JoinHandle<Result<(), IngestError>>,
 }
 
@@ -70,13 +81,23 @@ impl Recorder {
         let (now, monotonic) = (clock.now(), clock.monotonic());
         health.connected(hold.peer(), now);
         let superseded = hold.superseded();
-        let (jobs, incoming) = mpsc::channel(ingest.options().limits.fragments_in_flight.max(1));
-        let writer = Writer::new(ingest.clone(), hold, Arc::clone(&stream), principal, Arc::clone(&health));
+        let in_flight = ingest.options().limits.fragments_in_flight.max(1);
+        let (jobs, incoming) = mpsc::channel(in_flight + PARTS_IN_FLIGHT);
+        let journaling = Arc::new(AtomicBool::new(false));
+        let writer = Writer::new(
+            ingest.clone(),
+            hold,
+            Arc::clone(&stream),
+            principal,
+            Arc::clone(&health),
+            Arc::clone(&journaling),
+        );
         Self {
             assembler: assembler(&[], &ingest),
             observed: monotonic,
+            journaled_sec: monotonic.as_secs(),
             named: VecDeque::new(),
-            writer: Some(WriterTask { jobs, ended: tokio::spawn(writer.run(incoming)) }),
+            writer: Some(WriterTask { jobs, journaling, ended: tokio::spawn(writer.run(incoming)) }),
             why_ended: Ended::Disconnected,
             told_restart: Throttle::default(),
             superseded,
@@ -141,10 +162,11 @@ impl Recorder {
         if !taken.kept {
             self.health.frames_dropped(1);
         }
-        if self.named.is_empty() {
-            return Ok(());
+        if !self.named.is_empty() {
+            self.send().await?;
         }
-        self.send().await
+        self.journal(arrival);
+        Ok(())
     }
 
     /// Takes an RTCP sender report of a track. One for a track that was not announced is ignored.
@@ -208,6 +230,22 @@ impl Recorder {
         }
     }
 
+    /// Once a second, hands the writer what came into the open fragment, so that a crash loses no more
+    /// than that. Where the disk is behind, it waits with the fragment.
+    fn journal(&mut self, arrival: Duration) {
+        let Some(WriterTask { jobs, journaling, .. }) = &self.writer else { return };
+        if arrival.as_secs() <= self.journaled_sec || journaling.load(Ordering::Acquire) {
+            return;
+        }
+        if let Ok(place) = jobs.try_reserve()
+            && let Some(part) = self.assembler.part()
+        {
+            self.journaled_sec = arrival.as_secs();
+            journaling.store(true, Ordering::Release);
+            place.send(part);
+        }
+    }
+
     /// Hands what is named to the writer.
     async fn send(&mut self) -> Result<(), IngestError> {
         while let Some(writer) = &self.writer {
@@ -225,7 +263,7 @@ impl Recorder {
     /// Waits until the writer is done, and asks how it went.
     async fn written(&mut self) -> Result<(), IngestError> {
         let deleted = || IngestError::Deleted(self.stream.name.clone());
-        let Some(WriterTask { jobs, ended }) = self.writer.take() else { return Err(deleted()) };
+        let Some(WriterTask { jobs, ended, .. }) = self.writer.take() else { return Err(deleted()) };
         drop(jobs);
         ended.await.unwrap_or_else(|_| Err(deleted()))
     }

@@ -25,6 +25,8 @@ pub enum FrameKind {
     FragmentMeta = 2,
     /// Records of one shard.
     Records = 3,
+    /// A note behind pieces of a fragment that is still open: how to close it where it stands.
+    FragmentPart = 4,
 }
 
 impl FrameKind {
@@ -32,7 +34,7 @@ impl FrameKind {
     pub const fn is_metadata(self) -> bool {
         match self {
             Self::Command | Self::FragmentMeta => true,
-            Self::Media | Self::Records => false,
+            Self::Media | Self::Records | Self::FragmentPart => false,
         }
     }
 
@@ -42,6 +44,7 @@ impl FrameKind {
             1 => Ok(Self::Media),
             2 => Ok(Self::FragmentMeta),
             3 => Ok(Self::Records),
+            4 => Ok(Self::FragmentPart),
             _ => Err(FormatError("the frame's kind is unknown")),
         }
     }
@@ -60,7 +63,7 @@ pub struct FrameHeader {
     pub stream: StreamId,
     /// The shard of the stream; 0 for video.
     pub shard: u32,
-    /// Records in the payload; for media the piece's index.
+    /// Records in the payload; for media the piece's index, else how many pieces there are before it.
     pub count: u32,
     /// Number of the first record, or of the fragment.
     pub first_sequence: u64,
@@ -86,7 +89,9 @@ impl FrameHeader {
     pub const fn last_sequence(&self) -> u64 {
         match self.kind {
             FrameKind::Records => self.first_sequence.saturating_add(self.count.saturating_sub(1) as u64),
-            FrameKind::Command | FrameKind::Media | FrameKind::FragmentMeta => self.first_sequence,
+            FrameKind::Command | FrameKind::Media | FrameKind::FragmentMeta | FrameKind::FragmentPart => {
+                self.first_sequence
+            }
         }
     }
 
@@ -147,12 +152,12 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     pub(crate) fn any_header(max_payload: u32) -> impl Strategy<Value = FrameHeader> {
-        let ids = (0u8..4, any::<u8>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
+        let ids = (0u8..5, any::<u8>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
         let times = (any::<u64>(), 0..1i64 << 45, 0..1i64 << 45);
         (ids, times, any::<[u8; 16]>(), any::<u64>(), 0..=max_payload).prop_map(
             |((kind, flags, key_epoch, stream, shard, count), times, writer, counter, payload_bytes)| {
                 FrameHeader {
-                    kind: FrameKind::from_code(kind).expect("there are four kinds"),
+                    kind: FrameKind::from_code(kind).expect("there are five kinds"),
                     flags,
                     key_epoch,
                     stream: StreamId(stream),

@@ -1,6 +1,6 @@
 //! The running server: from a configuration to listeners, and back to nothing.
 //!
-//! Start: log → catalog → index → ingest → listeners → `addresses.json` → ready. Stop: no new work,
+//! Start: log → catalog → what a crash left open → index → ingest → listeners → `addresses.json` → ready. Stop: no new work,
 //! open fragments closed and stored, views written, exit.
 
 #[cfg(feature = "gstreamer")]
@@ -154,7 +154,7 @@ fn assemble(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Arc<App> {
-    let Storage { log, catalog, indexer } = storage;
+    let Storage { log, catalog, indexer, recovered } = storage;
     let ingest = Ingest::new(IngestOptions {
         log: Arc::clone(&log),
         catalog: Arc::clone(&catalog),
@@ -177,7 +177,7 @@ fn assemble(
         indexer,
         ingest,
         device_retention: config.device_retention,
-        metrics: Metrics::default(),
+        metrics: Metrics::new(recovered),
         sign_in_links: SignInLinks::default(),
         ready: AtomicBool::new(false),
     })

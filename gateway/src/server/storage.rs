@@ -1,4 +1,4 @@
-//! Opening the data folder: log, then catalog, then index.
+//! Opening the data folder: log, then catalog, then what was open in a crash, then index.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub struct Storage {
     pub catalog: Arc<Catalog>,
     /// Which fragments.
     pub indexer: Arc<Indexer>,
+    /// Fragments that were open in a crash and are closed now.
+    pub recovered: u64,
 }
 
 /// Opens all of it; makes the folder, its keys and the root credentials on the first start.
@@ -28,18 +30,20 @@ pub(super) async fn open(
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
 ) -> Result<Storage, ServerError> {
+    let (limits, credentials) = (config.limits.clone(), config.data.join("credentials"));
     let (config, clock, entropy) = (config.clone(), Arc::clone(clock), Arc::clone(entropy));
-    let credentials = config.data.join("credentials");
+    let options = IndexerOptions { dir: index_dir(&config), clock: Arc::clone(&clock) };
     let opened = spawn_blocking(move || {
         let log = open_log(&config, &clock, &entropy)?;
         let catalog = open_catalog(&config, &log, &clock, &entropy)?;
-        let options = IndexerOptions { dir: index_dir(&config), clock };
-        let indexer = Indexer::open(Arc::clone(&log), Arc::clone(&catalog), options)?;
-        Ok::<_, ServerError>(Storage { log, catalog, indexer })
+        Ok::<_, ServerError>((log, catalog))
     });
-    let storage = opened.await??;
-    storage.catalog.ensure_root_credentials(&credentials).await?;
-    Ok(storage)
+    let (log, catalog) = opened.await??;
+    let recovered = ingest::recover(&log, &catalog, &limits).await;
+    let (log_of_it, catalog_of_it) = (Arc::clone(&log), Arc::clone(&catalog));
+    let indexer = spawn_blocking(move || Indexer::open(log_of_it, catalog_of_it, options)).await??;
+    catalog.ensure_root_credentials(&credentials).await?;
+    Ok(Storage { log, catalog, indexer, recovered })
 }
 
 /// Opens the log. Blocks on the disk.

@@ -126,7 +126,11 @@ impl Month {
             return Ok(());
         };
         let mut payload = self.payload.clone();
-        payload.next.extend(positions.iter().map(|(lane, next)| (lane.code(), next.0)));
+        for (lane, next) in positions {
+            // What is read again was complete further on already.
+            let known = payload.next.entry(lane.code()).or_default();
+            *known = next.0.max(*known);
+        }
         let text = serde_json::to_string(&payload).expect("a payload is plain data");
         let mut prepared = writer.prepare_commit()?;
         prepared.set_payload(&text);

@@ -1,5 +1,6 @@
 //! What the tests of this crate share, and tests of the views without a log.
 
+mod assemble;
 mod floors;
 mod follow;
 mod forward;

@@ -178,3 +178,53 @@ async fn room_is_made_of_the_oldest_that_nobody_holds() {
     let oldest = FragmentNumber::at(Timestamp::from_millis(NOON + 2_000));
     assert_eq!(indexer.by_numbers(streams[1], &[oldest]).await.unwrap(), [None]);
 }
+
+#[tokio::test]
+async fn what_an_open_fragment_has_already_is_never_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::sized(dir.path(), LARGE);
+    let indexer = world.index();
+    let (open, other) = (world.stream("open", HOUR).await.id, world.stream("other", HOUR).await.id);
+    append(&world, &[open, other], 30).await;
+    // The second piece of two is journaled; the first one and the commit come last.
+    let (expected, mut entries) = world.fragment(open, 0, &[("colour", "red")]);
+    let journaled = world.log.append(world.lane(open), vec![entries.remove(1)]).await.unwrap();
+    let rest = append(&world, &[other], 60).await;
+    indexer.flush().await.unwrap();
+    let segment = journaled.locations[0].segment;
+    let made = indexer.make_room(u64::MAX).await.unwrap();
+    assert!(made.segments > 0);
+    let kept = |world: &World| world.log.segments().iter().any(|info| info.segment == segment);
+    assert!(kept(&world), "what makes room spares its segment");
+    // Its own stream's limit, the end of its retention, and a rebuild do so, too.
+    world.keep_bytes(open, Duration::from_secs(1), Some(1)).await;
+    indexer.sweep().await.unwrap();
+    assert_eq!(indexer.make_room(u64::MAX).await.unwrap().bytes, 0);
+    let (world, indexer) = reindex(world, indexer);
+    indexer.make_room(u64::MAX).await.unwrap();
+    assert!(kept(&world));
+
+    world.keep_bytes(open, HOUR, None).await;
+    let appended = world.log.append(world.lane(open), entries).await.unwrap();
+    let [first, commit] = appended.locations[..] else { panic!("{appended:?}") };
+    let whole = FragmentEntry { pieces: vec![first, journaled.locations[0]], commit, ..expected };
+    for _ in ["from memory", "from disk"] {
+        assert_eq!(all(&indexer, open).await.last(), Some(&whole));
+        assert_eq!(search_all(&indexer, Window::ALL, "red", 9).await, std::slice::from_ref(&whole));
+        indexer.flush().await.unwrap();
+    }
+    reads(&world, std::slice::from_ref(&whole)).await;
+    // Restarted while another one is open, nothing is found twice.
+    let (_, open_again) = world.fragment(other, 0, &[]);
+    world.log.append(world.lane(other), open_again[1..2].to_vec()).await.unwrap();
+    world.clock.advance(1000);
+    let late = append(&world, &[open, other], 3).await;
+    indexer.flush().await.unwrap();
+    let world = world.reopen(Some(indexer));
+    let indexer = world.index();
+    indexer.flush().await.unwrap();
+    let found = search_all(&indexer, Window::ALL, "", 9).await;
+    assert_eq!(found.len(), all(&indexer, open).await.len() + all(&indexer, other).await.len());
+    assert!(all(&indexer, open).await.ends_with(&late[0]) && all(&indexer, other).await.ends_with(&late[1]));
+    assert!(rest[0].len() == 60);
+}

@@ -8,6 +8,7 @@ use fragment_log::{LaneId, Lsn, RetentionClass};
 use proptest::prelude::*;
 
 use super::{NOON, entry};
+use crate::intake::Position;
 use crate::kept::Kept;
 use crate::view::{self, Keys, Removal, Tracks, Writer};
 use crate::{ClockKind, FragmentEntry, Window};
@@ -37,13 +38,14 @@ fn a_view_says_what_it_has_after_it_was_closed() {
     let entries = [entry(1, NOON, NOON, 3), entry(1, NOON + 2000, NOON + 2000, 4)];
     {
         let (mut writer, _) = writer(dir.path());
-        assert_eq!(writer.apply(entries.iter(), &[], &[(LANE, Lsn(9))]).unwrap(), 2);
-        assert_eq!(writer.apply(entries.iter(), &[], &[(LANE, Lsn(9))]).unwrap(), 0, "once is enough");
+        let position = (LANE, Position { next: Lsn(9), after: Lsn(12) });
+        assert_eq!(writer.apply(entries.iter(), &[], &[position]).unwrap(), 2);
+        assert_eq!(writer.apply(entries.iter(), &[], &[position]).unwrap(), 0, "once is enough");
         writer.searched(&[(LANE, Lsn(5))]).unwrap();
     }
     let (writer, tracks) = writer(dir.path());
     let applied = writer.applied().unwrap()[&LANE];
-    assert_eq!((applied.sorted, applied.searched), (Lsn(9), Lsn(5)));
+    assert_eq!((applied.sorted, applied.commits, applied.searched), (Lsn(9), Lsn(12), Lsn(5)));
     let counts: Vec<_> =
         writer.usage().segments.iter().map(|((_, segment), live)| (*segment, live.fragments)).collect();
     assert_eq!(counts, [(3, 1), (4, 1)]);
@@ -144,7 +146,9 @@ proptest! {
                     now += gap;
                     let mut added = entry(stream, now, now + skew, segment);
                     added.commit.segment += u64::from(skew > 20);
-                    writer.apply([&added].into_iter(), &[], &[(LANE, Lsn(now.unsigned_abs()))]).unwrap();
+                    let at = Lsn(now.unsigned_abs());
+                    let position = Position { next: at, after: at };
+                    writer.apply([&added].into_iter(), &[], &[(LANE, position)]).unwrap();
                     model.insert((stream, now.unsigned_abs()), added);
                 }
                 Step::Remove { stream, keep } => {

@@ -36,7 +36,7 @@ pub(crate) use write::{Removal, Writer};
 /// The file's name under `DATA/index/`.
 pub(crate) const FILE: &str = "fragments.sqlite";
 /// `PRAGMA user_version`: another one is rebuilt.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 /// Larger files are not read through at open; damage there shows when it is met.
 const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -57,7 +57,7 @@ const SCHEMA: &str = "
         stream INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (stream, number)
     ) WITHOUT ROWID;
     CREATE TABLE applied (
-        lane INTEGER PRIMARY KEY, next INTEGER NOT NULL, searched INTEGER NOT NULL
+        lane INTEGER PRIMARY KEY, next INTEGER NOT NULL, commits INTEGER NOT NULL, searched INTEGER NOT NULL
     );
 ";
 /// How the file is written while it serves. With NORMAL a power cut may take back the last transactions, which
@@ -70,9 +70,11 @@ const BUILDING: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRA
 /// Up to where a lane was followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
-    /// The sorted view has everything before this.
+    /// From here on the lane is read again for the sorted view: where the oldest open fragment begins.
     pub sorted: Lsn,
-    /// The search view has everything before this.
+    /// The sorted view has every commit before this.
+    pub commits: Lsn,
+    /// From here on the lane is read again for the search view.
     pub searched: Lsn,
 }
 
@@ -156,13 +158,13 @@ impl From<rusqlite::Error> for Unusable {
 
 /// What is followed, by lane.
 pub(crate) fn applied(connection: &Connection) -> Result<BTreeMap<LaneId, Applied>, rusqlite::Error> {
-    let mut statement = connection.prepare("SELECT lane, next, searched FROM applied")?;
+    let mut statement = connection.prepare("SELECT lane, next, commits, searched FROM applied")?;
     let mut rows = statement.query([])?;
     let mut all = BTreeMap::new();
     while let Some(row) = rows.next()? {
         if let Some(lane) = LaneId::from_code(row.get(0)?) {
             let lsn = |at| Ok::<_, rusqlite::Error>(Lsn(row.get::<_, i64>(at)?.cast_unsigned()));
-            all.insert(lane, Applied { sorted: lsn(1)?, searched: lsn(2)? });
+            all.insert(lane, Applied { sorted: lsn(1)?, commits: lsn(2)?, searched: lsn(3)? });
         }
     }
     Ok(all)

@@ -70,20 +70,19 @@ impl Changes {
             Become::Dead => (-1, -1, 1),
             Become::FoundDead => (0, 0, 1),
         };
-        let mut last = None;
+        let mut counted: Vec<(LaneId, u64)> = Vec::new();
         for at in places {
             let segment = (at.lane, at.segment);
             let nothing = Change { fragments: 0, live: 0, dead: 0, first: number, last: number };
             let change = self.0.entry((at.lane, at.segment, stream)).or_insert(nothing);
-            // The frames of a fragment are in the log's order, so that a segment's come one after another.
-            if last != Some(segment) {
+            if !counted.contains(&segment) {
                 change.fragments += fragment;
+                counted.push(segment);
             }
             change.live += live * i64::from(at.len);
             change.dead += dead * i64::from(at.len);
             change.first = change.first.min(number);
             change.last = change.last.max(number);
-            last = Some(segment);
         }
     }
 

@@ -11,6 +11,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::usage::{Become, Changes};
 use super::{Applied, Tracks, Usage, int, key, read};
 use crate::assemble::Unindexed;
+use crate::intake::Position;
 use crate::kept::Kept;
 use crate::row::{self, Columns};
 use crate::{FragmentEntry, IndexError};
@@ -81,7 +82,7 @@ impl Writer {
         &mut self,
         entries: impl Iterator<Item = &'e FragmentEntry>,
         unindexed: &[Unindexed],
-        positions: &[(LaneId, Lsn)],
+        positions: &[(LaneId, Position)],
     ) -> Result<u64, IndexError> {
         self.batch.clear();
         for entry in entries {
@@ -106,7 +107,7 @@ impl Writer {
     pub(crate) fn write(
         &mut self,
         unindexed: &[Unindexed],
-        positions: &[(LaneId, Lsn)],
+        positions: &[(LaneId, Position)],
     ) -> Result<u64, IndexError> {
         let transaction = self.connection.transaction()?;
         let mut changes = Changes::default();
@@ -115,7 +116,8 @@ impl Writer {
             note_unindexed(&transaction, one, &mut changes)?;
         }
         changes.write(&transaction)?;
-        move_applied(&transaction, positions, "next")?;
+        move_applied(&transaction, positions.iter().map(|(lane, at)| (*lane, at.next)), "next")?;
+        move_applied(&transaction, positions.iter().map(|(lane, at)| (*lane, at.after)), "commits")?;
         transaction.commit()?;
         self.usage.apply(&changes);
         self.batch.clear();
@@ -125,7 +127,7 @@ impl Writer {
     /// Notes that the search view has everything before these places.
     pub(crate) fn searched(&mut self, positions: &[(LaneId, Lsn)]) -> Result<(), IndexError> {
         let transaction = self.connection.transaction()?;
-        move_applied(&transaction, positions, "searched")?;
+        move_applied(&transaction, positions.iter().copied(), "searched")?;
         Ok(transaction.commit()?)
     }
 
@@ -310,11 +312,10 @@ impl Batch {
 
 fn move_applied(
     transaction: &Transaction<'_>,
-    positions: &[(LaneId, Lsn)],
+    positions: impl Iterator<Item = (LaneId, Lsn)>,
     column: &'static str,
 ) -> Result<(), IndexError> {
-    let mut statement =
-        transaction.prepare("INSERT OR IGNORE INTO applied (lane, next, searched) VALUES (?1, 0, 0)")?;
+    let mut statement = transaction.prepare("INSERT OR IGNORE INTO applied VALUES (?1, 0, 0, 0)")?;
     let mut update =
         transaction.prepare(&format!("UPDATE applied SET {column} = max({column}, ?2) WHERE lane = ?1"))?;
     for (lane, next) in positions {

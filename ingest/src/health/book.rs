@@ -52,6 +52,7 @@ struct Slow {
     bitrate: u64,
     clock: Option<ClockHealth>,
     stored: Option<Stored>,
+    journaled_ms: Option<u32>,
     fragments: u64,
     fragments_dropped: u64,
     disk_full: bool,
@@ -69,6 +70,7 @@ impl Health {
     pub(crate) fn connected(&self, peer: SocketAddr, now: Timestamp) {
         let mut slow = lock(&self.slow);
         slow.publisher = Some((peer, now));
+        slow.journaled_ms = None;
         slow.sessions += 1;
     }
 
@@ -110,13 +112,20 @@ impl Health {
     pub(crate) fn stored(&self, stored: Stored) {
         let mut slow = lock(&self.slow);
         slow.stored = Some(stored);
+        slow.journaled_ms = None;
         slow.fragments += 1;
         slow.disk_full = false;
+    }
+
+    /// So much of the open fragment is on disk.
+    pub(crate) fn journaled(&self, millis: u32) {
+        lock(&self.slow).journaled_ms = Some(millis);
     }
 
     /// A fragment was dropped because the disk is full.
     pub(crate) fn dropped(&self) {
         let mut slow = lock(&self.slow);
+        slow.journaled_ms = None;
         slow.fragments_dropped += 1;
         slow.disk_full = true;
     }
@@ -145,6 +154,7 @@ impl Health {
             last_fragment: slow.stored.map(|stored| stored.number),
             last_ack: slow.stored.map(|stored| stored.acked),
             ack_ms: slow.stored.map(|stored| u64::try_from(stored.took.as_millis()).unwrap_or(u64::MAX)),
+            journaled_ms: slow.journaled_ms,
             clock: slow.clock,
             reconnects: slow.sessions.saturating_sub(1),
             last_end: slow.last_end,

@@ -8,7 +8,7 @@ use media::rtp::{AccessUnit, SenderReport};
 
 use super::naming::{Job, name};
 use crate::fragmenter::{Cut, Fragmenter};
-use crate::time::{Restart, RunClock, ServerClock, TrackClock};
+use crate::time::{Named, Restart, RunClock, ServerClock, TrackClock};
 use crate::{TimestampSource, TrackSource};
 
 /// For so long the least-delayed frame is sought before a first fragment is named by it: cameras
@@ -27,6 +27,8 @@ pub(super) struct Assembler {
     /// Fragments just closed, and those that wait for their names.
     cuts: Vec<Cut>,
     held: VecDeque<Cut>,
+    /// What the open fragment was named, and its server time, once a part of it was handed out.
+    open: Option<(Named, Timestamp)>,
     /// A publisher that sends a file as fast as it can is not held back beyond so many bytes.
     most_held_bytes: usize,
 }
@@ -57,6 +59,7 @@ impl Assembler {
             newest: Duration::ZERO,
             cuts: Vec::new(),
             held: VecDeque::new(),
+            open: None,
             most_held_bytes: limits.fragment_bytes,
         }
     }
@@ -79,6 +82,17 @@ impl Assembler {
         let kept = self.fragmenter.push(index, ticks, unit, arrival, &mut self.cuts);
         self.name(false, out);
         Taken { kept, restart: arriving.restart() }
+    }
+
+    /// What came into the open fragment since its last part. `None` where nothing came, or the fragment
+    /// cannot be named yet.
+    pub(super) fn part(&mut self) -> Option<Job> {
+        let known = self.clocks.get(self.fragmenter.lead())?.age_us(self.newest) >= HOLD_BACK_US;
+        if !known || !self.held.is_empty() {
+            return None;
+        }
+        let part = self.fragmenter.part()?;
+        self.named(part)
     }
 
     /// Takes a sender report of the track at `index`.
@@ -120,15 +134,17 @@ impl Assembler {
         self.held.extend(self.cuts.drain(..));
         let full = held_bytes(&self.held) > self.most_held_bytes;
         while let Some(cut) = self.held.front() {
-            let known = self.clocks[cut.lead].age_us(self.newest) >= HOLD_BACK_US;
+            let known = !cut.begins || self.clocks[cut.lead].age_us(self.newest) >= HOLD_BACK_US;
             if !(all || known || full) {
                 return;
             }
-            let cut = self.held.pop_front();
-            let named =
-                cut.and_then(|cut| name(cut, &mut self.run, &mut self.clocks, &self.server, self.newest));
+            let named = self.held.pop_front().and_then(|cut| self.named(cut));
             out.extend(named);
         }
+    }
+
+    fn named(&mut self, cut: Cut) -> Option<Job> {
+        name(cut, &mut self.open, &mut self.run, &mut self.clocks, &self.server, self.newest)
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a closed fragment with times of its tracks' clocks to one with times of the world.
+//! From a fragment, or a part of one, with times of its tracks' clocks to one with times of the world.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,16 @@ use crate::time::{Named, RunClock, ServerClock, TrackClock};
 /// A lone frame is shown for this part of a second: nothing says for how long.
 const LONE_FRAMES_PER_SEC: u32 = 25;
 
-/// A named fragment on its way to the writer, which numbers it.
+/// A named fragment, or a part of one, on its way to the writer, which numbers it.
 #[derive(Debug)]
 pub(super) struct Job {
+    /// Whether the fragment begins with it.
+    pub(super) begins: bool,
+    /// Whether the fragment is closed with it.
+    pub(super) ends: bool,
+    /// All that have frames in the fragment so far.
     pub(super) tracks: Vec<Arc<Track>>,
+    /// Of the frames here.
     pub(super) metas: Vec<TrackMeta>,
     /// Times are ticks since the start of the run.
     pub(super) frames: Vec<Frame>,
@@ -28,20 +34,30 @@ pub(super) struct Job {
     pub(super) clock: ClockHealth,
 }
 
-/// Names a fragment; `now` is the arrival of the newest frame. `None` for a fragment without frames
-/// of its leading track.
+/// Names a fragment; `now` is the arrival of the newest frame. `open` keeps what a fragment that goes on
+/// was named, and its server time. `None` for a fragment without frames of its leading track.
 pub(super) fn name(
     cut: Cut,
+    open: &mut Option<(Named, Timestamp)>,
     run: &mut RunClock,
     clocks: &mut [TrackClock],
     server: &ServerClock,
     now: Duration,
 ) -> Option<Job> {
-    let Cut { mut frames, tracks, numbers, lead, arrival, starts_run, parameters_changed, starts_with_key } =
-        cut;
+    let Cut { begins, ends, mut frames, tracks, numbers, lead, arrival, .. } = cut;
     let first = |number: &u8| frames.iter().find(|frame| frame.track == *number).map(|frame| frame.dts);
     let firsts: Vec<_> = numbers.iter().map(first).collect();
-    let named = run.name(starts_run, clocks, &firsts, lead, server.offset_us(arrival), now)?;
+    let (named, server) = match open.take() {
+        Some(named) if !begins => {
+            run.place(clocks, &firsts, lead);
+            named
+        }
+        _ => {
+            let offset_us = server.offset_us(arrival);
+            (run.name(cut.starts_run, clocks, &firsts, lead, offset_us, now)?, server.at(arrival))
+        }
+    };
+    *open = (!ends).then_some((named, server));
     for frame in &mut frames {
         let index = numbers.iter().position(|number| *number == frame.track)?;
         let zero = run.zero_tick(index);
@@ -61,6 +77,17 @@ pub(super) fn name(
         rate_mismatch: clocks.iter().any(TrackClock::rate_mismatch),
         skew_clamped: named.skew_clamped,
     };
-    let server = server.at(arrival);
-    Some(Job { tracks, metas, frames, named, server, parameters_changed, starts_with_key, clock })
+    let Cut { parameters_changed, starts_with_key, .. } = cut;
+    Some(Job {
+        begins,
+        ends,
+        tracks,
+        metas,
+        frames,
+        named,
+        server,
+        parameters_changed,
+        starts_with_key,
+        clock,
+    })
 }

@@ -92,6 +92,21 @@ fn record_with(
     timestamps: TimestampSource,
     steps: &[(Duration, i64)],
 ) -> Session {
+    let mut fragments = Vec::new();
+    let session = record_parts(camera, length, timestamps, steps, |_| false, &mut fragments);
+    assert!(fragments.iter().all(|job| job.begins && job.ends));
+    session.with(fragments)
+}
+
+/// Records a camera, and asks for a part of the open fragment after each arrival that `journals` says.
+fn record_parts(
+    camera: &Camera,
+    length: Duration,
+    timestamps: TimestampSource,
+    steps: &[(Duration, i64)],
+    mut journals: impl FnMut(Duration) -> bool,
+    fragments: &mut Vec<Job>,
+) -> Taken {
     let clock = FakeClock::default();
     let zero = clock.now();
     let server = ServerClock::new(zero, clock.monotonic());
@@ -118,15 +133,53 @@ fn record_with(
             }
             Happening::Report(report) => assembler.sender_report(index, &report, arrival),
         }
+        if journals(arrival) {
+            jobs.extend(assembler.part());
+        }
     }
     assembler.end(&mut jobs);
-    let recorded = |job: Job| {
-        let frames = job.frames.iter().filter(|frame| frame.track == VIDEO.0).count();
-        let first = made.drain(..frames).next().expect("every fragment here has video");
-        Recorded { job, made: first }
-    };
-    let fragments = jobs.into_iter().map(recorded).collect();
-    Session { zero, fragments, restarts }
+    fragments.extend(jobs);
+    Taken { zero, made, restarts }
+}
+
+/// What else is known of a session.
+struct Taken {
+    zero: Timestamp,
+    made: VecDeque<Duration>,
+    restarts: Vec<Restart>,
+}
+
+impl Taken {
+    fn with(mut self, fragments: Vec<Job>) -> Session {
+        let recorded = |job: Job| {
+            let frames = job.frames.iter().filter(|frame| frame.track == VIDEO.0).count();
+            let first = self.made.drain(..frames).next().expect("every fragment here has video");
+            Recorded { job, made: first }
+        };
+        let fragments = fragments.into_iter().map(recorded).collect();
+        Session { zero: self.zero, fragments, restarts: self.restarts }
+    }
+}
+
+/// Parts put together again.
+fn joined(jobs: Vec<Job>) -> Vec<Job> {
+    let mut whole: Vec<Job> = Vec::new();
+    for mut job in jobs {
+        let open = whole.last_mut().filter(|last| !last.ends);
+        assert_eq!(open.is_none(), job.begins);
+        let Some(open) = open else {
+            whole.push(job);
+            continue;
+        };
+        assert_eq!((job.named, job.server), (open.named, open.server), "what is named stays so");
+        open.frames.append(&mut job.frames);
+        (open.tracks, open.ends) = (job.tracks, job.ends);
+        let start = |number| open.frames.iter().find(|frame| frame.track == number).map(|frame| frame.dts);
+        let metas = open.tracks.iter().map(|track| track.meta(start(track.number).unwrap(), &open.frames));
+        open.metas = metas.collect();
+    }
+    assert!(whole.iter().all(|job| job.ends));
+    whole
 }
 
 fn honest() -> impl Strategy<Value = Camera> {
@@ -185,6 +238,34 @@ proptest! {
     }
 
     #[test]
+    fn parts_are_what_the_fragment_would_have_been(
+        camera in honest(), faults in troubles(), at in 20u64..90, gop in 20u32..300, every_ms in 100u64..3_000,
+    ) {
+        let reboot = Fault::Reboot { at: Duration::from_secs(at), down: SECOND };
+        let camera = Camera { faults: [faults, vec![reboot]].concat(), gop, ..camera };
+        let whole = record(&camera, 2 * MINUTE);
+        let (mut parts, mut last) = (Vec::new(), Duration::ZERO);
+        let journals = |arrival: Duration| {
+            let due = arrival >= last + Duration::from_millis(every_ms);
+            last = if due { arrival } else { last };
+            due
+        };
+        let taken = record_parts(&camera, 2 * MINUTE, TimestampSource::Auto, &[], journals, &mut parts);
+        prop_assert!(parts.len() > whole.fragments.len());
+        let session = taken.with(joined(parts));
+        session.assert_exact();
+        let pictures = |session: &Session| -> Vec<_> {
+            let frames = session.fragments.iter().flat_map(|fragment| &fragment.job.frames);
+            let video = frames.filter(|frame| frame.track == VIDEO.0);
+            video.map(|frame| (frame.dts, frame.pts, frame.duration, frame.key)).collect()
+        };
+        prop_assert_eq!(pictures(&session), pictures(&whole));
+        // After the reboot: where it comes in a run's first fragment, a part of that is no longer undone.
+        prop_assert!(session.runs().abs_diff(whole.runs()) <= 1);
+        prop_assert!(session.p99_ms(Duration::ZERO) <= 250);
+    }
+
+    #[test]
     fn reboots_start_runs_and_lose_no_accuracy(camera in honest(), at in 20u64..90, down in 1u64..30) {
         let faults = vec![Fault::Reboot { at: Duration::from_secs(at), down: Duration::from_secs(down) }];
         let session = record(&Camera { faults, ..camera }, 3 * MINUTE);
@@ -218,6 +299,7 @@ enum Nonsense {
     Report { ntp: u64, rtp_timestamp: u32 },
     SourceChanged,
     WallClock { ms: i64 },
+    Part,
 }
 
 fn nonsense() -> impl Strategy<Value = Nonsense> {
@@ -235,6 +317,7 @@ fn nonsense() -> impl Strategy<Value = Nonsense> {
             .prop_map(|(ntp, rtp_timestamp)| Nonsense::Report { ntp, rtp_timestamp }),
         1 => Just(Nonsense::SourceChanged),
         1 => any::<i64>().prop_map(|ms| Nonsense::WallClock { ms }),
+        2 => Just(Nonsense::Part),
     ]
 }
 
@@ -265,10 +348,11 @@ proptest! {
                 Nonsense::WallClock { ms } => {
                     assembler.wall_clock(Timestamp::from_millis(ms), at);
                 }
+                Nonsense::Part => jobs.extend(assembler.part()),
             }
         }
         assembler.end(&mut jobs);
-        for job in jobs {
+        for job in joined(jobs.into()) {
             prop_assert!(!job.frames.is_empty() && job.metas.len() == job.tracks.len());
             prop_assert!(job.frames.iter().all(|frame| frame.duration > 0));
         }

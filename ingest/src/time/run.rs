@@ -106,6 +106,13 @@ impl RunClock {
         Some(named)
     }
 
+    /// Places tracks whose first frames come after the fragment was named; arguments as of [`Self::name`].
+    pub(crate) fn place(&mut self, tracks: &[TrackClock], firsts: &[Option<i64>], lead: usize) {
+        if let Some(run) = &mut self.run {
+            run.place_tracks(tracks, firsts, lead);
+        }
+    }
+
     /// The tick at which the current run's media time is zero.
     pub(crate) fn zero_tick(&self, track: usize) -> i64 {
         self.run.as_ref().and_then(|run| run.zeros.get(track).copied().flatten()).unwrap_or(0)

@@ -27,7 +27,7 @@ pub struct Stored {
 #[derive(Default)]
 struct Notes {
     fragments: Mutex<Vec<Stored>>,
-    pieces: Mutex<Vec<(StreamId, u64, Location)>>,
+    pieces: Mutex<Vec<(StreamId, u64, u32, Location)>>,
 }
 
 impl Follower for Notes {
@@ -35,13 +35,17 @@ impl Follower for Notes {
         for Durable { header, location, payload, .. } in frames {
             let mut pieces = self.pieces.lock().unwrap();
             match header.kind {
-                FrameKind::Media => pieces.push((header.stream, header.first_sequence, *location)),
+                FrameKind::Media => {
+                    pieces.push((header.stream, header.first_sequence, header.count, *location));
+                }
                 FrameKind::FragmentMeta => {
                     let meta: FragmentMeta = serde_json::from_slice(payload.as_ref().unwrap()).unwrap();
-                    let own = |(stream, number, _): &(StreamId, u64, Location)| {
+                    let own = |(stream, number, ..): &(StreamId, u64, u32, Location)| {
                         *stream == header.stream && *number == header.first_sequence
                     };
-                    let pieces = pieces.extract_if(.., |piece| own(piece)).map(|(_, _, at)| at).collect();
+                    let mut own: Vec<_> = pieces.extract_if(.., |piece| own(piece)).collect();
+                    own.sort_by_key(|(_, _, index, _)| *index);
+                    let pieces = own.into_iter().map(|(.., at)| at).collect();
                     self.fragments.lock().unwrap().push(Stored { stream: header.stream, meta, pieces });
                 }
                 _ => {}

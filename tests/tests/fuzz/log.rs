@@ -10,7 +10,7 @@ use crc32c::crc32c;
 use fixtures::{FakeClock, SeededEntropy};
 use fragment_log::format::{
     Batch, BatchHead, FRAME_HEADER_BYTES, Footer, FormatError, FrameHeader, Location, MAX_BATCH_FRAMES,
-    SegmentHeader, Superblock, TAG_BYTES,
+    PartNote, SegmentHeader, Superblock, TAG_BYTES,
 };
 use fragment_log::{Entry, FrameKind, LaneId, Log, LogError, Lsn, MasterKey, Options, RetentionClass};
 use tempfile::TempDir;
@@ -117,6 +117,8 @@ fn check_headers(bytes: &[u8]) {
     reads_the_same(bytes, Superblock::parse, |superblock| superblock.to_bytes().to_vec());
     reads_the_same(bytes, Footer::parse, |footer| footer.to_bytes(8192));
     reads_the_same(bytes, Location::from_bytes, |location| location.to_bytes().to_vec());
+    let part = |bytes: &[u8]| PartNote::decode(&Bytes::copy_from_slice(bytes));
+    reads_the_same(bytes, part, |note| note.clone().encode().concat());
 }
 
 fn reads_the_same<T: PartialEq + std::fmt::Debug>(

@@ -1,5 +1,6 @@
 //! Recording onto a real log, with a real catalog.
 
+mod crash;
 mod installation;
 
 use std::time::Duration;
@@ -176,6 +177,7 @@ async fn a_stream_without_retention_is_watched_and_not_stored() {
     assert_eq!(installation.health("cam-1").state, StreamState::Live);
     recorder.finish(Ended::Teardown).await.unwrap();
     assert!(installation.stored("cam-1").is_empty());
+    assert_eq!(installation.parts(), 0);
 }
 
 #[tokio::test]

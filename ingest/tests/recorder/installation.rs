@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use base::{Clock, FragmentMeta, Limits, StreamId, StreamName};
 use bytes::Bytes;
 use catalog::{Allow, Catalog, CatalogOptions, Principal, StreamGlob};
 use fixtures::{AUDIO, Arrival, Camera, FakeClock, FaultyDisk, Happening, SeededEntropy, VIDEO};
-use fragment_log::{Durable, Follower, FrameKind, LaneId, Location, Log, MasterKey, Options};
+use fragment_log::{
+    Durable, Entry, Follower, FrameKind, INSTALLATION, LaneId, Location, Log, Lsn, MasterKey, Options,
+    RetentionClass,
+};
 use ingest::{Ingest, IngestError, IngestOptions, Publisher, Recorder, Resume, TimestampSource, TrackSource};
 use tempfile::TempDir;
 
@@ -21,8 +25,9 @@ pub struct Index(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    pieces: BTreeMap<(StreamId, u64), Vec<Location>>,
+    pieces: BTreeMap<(StreamId, u64), BTreeMap<u32, Location>>,
     fragments: Vec<(StreamId, FragmentMeta, Vec<Location>)>,
+    parts: usize,
 }
 
 impl Follower for Index {
@@ -31,13 +36,22 @@ impl Follower for Index {
         for Durable { header, location, payload, .. } in frames {
             let key = (header.stream, header.first_sequence);
             match header.kind {
-                FrameKind::Media => known.pieces.entry(key).or_default().push(*location),
+                FrameKind::Media => {
+                    let before = known.pieces.entry(key).or_default().insert(header.count, *location);
+                    assert_eq!(before, None, "a piece is written once");
+                }
                 FrameKind::FragmentMeta => {
                     let meta = serde_json::from_slice(payload.as_ref().unwrap()).unwrap();
                     let pieces = known.pieces.remove(&key).unwrap();
-                    assert_eq!(usize::try_from(header.count).unwrap(), pieces.len());
-                    known.fragments.push((header.stream, meta, pieces));
+                    assert!(
+                        pieces.keys().copied().eq(0..header.count),
+                        "{:?} {}",
+                        pieces.keys(),
+                        header.count
+                    );
+                    known.fragments.push((header.stream, meta, pieces.into_values().collect()));
                 }
+                FrameKind::FragmentPart => known.parts += 1,
                 FrameKind::Command | FrameKind::Records => {}
             }
         }
@@ -60,15 +74,48 @@ pub struct Installation {
     pub index: Arc<Index>,
     pub ingest: Ingest,
     pub device: Principal,
-    _home: TempDir,
+    home: TempDir,
+    /// How often the data folder was opened.
+    starts: u64,
 }
 
 impl Installation {
     pub async fn new() -> Self {
         let home = TempDir::new().unwrap();
-        let (clock, disk) = (Arc::new(FakeClock::default()), FaultyDisk::default());
-        let entropy = Arc::new(SeededEntropy::new(1));
-        let master = MasterKey::create(&home.path().join("master.key"), &*entropy).unwrap();
+        MasterKey::create(&home.path().join("master.key"), &SeededEntropy::new(0)).unwrap();
+        let new = Self::open(home, Arc::new(FakeClock::default()), 1).await;
+        new.make_segment().await;
+        new
+    }
+
+    /// What the next process finds where this one is killed now, and its newest segment of footage is
+    /// `cut` to so many bytes, if at all. Nothing is recovered yet.
+    pub async fn killed(&self, cut: Option<u64>) -> Self {
+        let home = TempDir::new().unwrap();
+        copy(self.home.path(), home.path());
+        if let Some(bytes) = cut {
+            let folder = home.path().join("data/log/bulk-day");
+            let newest = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).max();
+            let file = std::fs::File::options().write(true).open(newest.unwrap()).unwrap();
+            file.set_len(bytes).unwrap();
+        }
+        Self::open(home, Arc::clone(&self.clock), self.starts + 1).await
+    }
+
+    /// Closes what was open, as a server does before it records.
+    pub async fn recover(&self) -> u64 {
+        ingest::recover(&self.log, &self.catalog, &Limits::default()).await
+    }
+
+    /// Notes of parts that were journaled.
+    pub fn parts(&self) -> usize {
+        self.index.0.lock().unwrap().parts
+    }
+
+    async fn open(home: TempDir, clock: Arc<FakeClock>, starts: u64) -> Self {
+        let disk = FaultyDisk::default();
+        let entropy = Arc::new(SeededEntropy::new(starts));
+        let master = MasterKey::load(&home.path().join("master.key")).unwrap();
         let mut options = Options::new(home.path().join("data"), master);
         (options.clock, options.io) = (Arc::clone(&clock) as _, Arc::new(disk.clone()));
         let log = Arc::new(Log::open(options).unwrap());
@@ -83,6 +130,13 @@ impl Installation {
         };
         let catalog = Catalog::open(Arc::clone(&log), options).unwrap();
         let index = Arc::new(Index::default());
+        for lane in log.lanes() {
+            let mut each = |frame| {
+                index.durable(lane, &[frame]);
+                Ok(())
+            };
+            log.replay(lane, Lsn(0), &mut each).unwrap();
+        }
         log.follow(Arc::clone(&index) as _);
         let ingest = Ingest::new(IngestOptions {
             log: Arc::clone(&log),
@@ -95,7 +149,7 @@ impl Installation {
         let allow = Allow { publish: true, play: false, create: true };
         let credential = catalog.create_device(StreamGlob::new("cam-*").unwrap(), allow).await.unwrap();
         let device = Principal::Device(catalog.device_by_username(&credential.username).unwrap());
-        Self { clock, disk, log, catalog, index, ingest, device, _home: home }
+        Self { clock, disk, log, catalog, index, ingest, device, home, starts }
     }
 
     /// What is on disk of a stream.
@@ -129,10 +183,35 @@ impl Installation {
         camera: &Camera,
         length: Duration,
     ) -> Result<(), IngestError> {
+        self.send_at(recorder, camera, length, false).await
+    }
+
+    /// The same, but each second it waits until what was sent is on disk.
+    pub async fn send_slowly(
+        &self,
+        recorder: &mut Recorder,
+        camera: &Camera,
+        length: Duration,
+    ) -> Result<(), IngestError> {
+        self.send_at(recorder, camera, length, true).await?;
+        self.rest().await;
+        Ok(())
+    }
+
+    async fn send_at(
+        &self,
+        recorder: &mut Recorder,
+        camera: &Camera,
+        length: Duration,
+        slowly: bool,
+    ) -> Result<(), IngestError> {
         let (zero, since) = (self.clock.now(), self.clock.monotonic());
         for Arrival { arrival, track, what, .. } in camera.run(zero).take_while(|next| next.arrival < length)
         {
             let arrival = since + arrival;
+            if slowly && self.clock.monotonic().as_secs() < arrival.as_secs() {
+                self.rest().await;
+            }
             self.clock.advance_to(arrival);
             match what {
                 Happening::Unit(unit) => recorder.access_unit(track, unit, arrival).await?,
@@ -140,6 +219,46 @@ impl Installation {
             }
         }
         Ok(())
+    }
+}
+
+impl Installation {
+    /// A lane tells of itself once it has a segment.
+    async fn make_segment(&self) {
+        let entry = Entry {
+            kind: FrameKind::Records,
+            stream: INSTALLATION,
+            shard: 0,
+            first_sequence: 0,
+            count: 0,
+            server_time: self.clock.now(),
+            producer_time: self.clock.now(),
+            flags: 0,
+            payload: Vec::new(),
+        };
+        self.log.append(LaneId::Bulk(RetentionClass::Day), vec![entry]).await.unwrap();
+    }
+
+    /// Lets the writers come to rest: this runtime has one thread.
+    async fn rest(&self) {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            while self.log.metrics().lanes.iter().any(|lane| lane.queued_bytes > 0) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(from).unwrap() {
+        let (path, to) = (file.as_ref().unwrap().path(), to.join(file.unwrap().file_name()));
+        if path.is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy(&path, &to);
+        } else {
+            std::fs::copy(path, to).unwrap();
+        }
     }
 }
 

@@ -1,0 +1,135 @@
+//! A fragment on its way into the log: whole, or part by part while it is open.
+
+use std::sync::Arc;
+
+use base::{FragmentMeta, StreamId, TrackMeta};
+use bytes::Bytes;
+use fragment_log::format::PartNote;
+use fragment_log::{Entry, FrameKind};
+use media::Track;
+use media::mkv::{FileEnds, FragmentWriter};
+
+use super::naming::Job;
+
+/// A fragment is cut into log frames of at most this many bytes, so that a large one does not delay
+/// the small ones of others.
+const PIECE_BYTES: usize = 1024 * 1024;
+
+/// What the log is told of one fragment. Its file's first piece is written last where there are parts:
+/// only then it is known what the file begins with.
+#[derive(Debug)]
+pub(super) struct OpenFragment {
+    stream: StreamId,
+    /// As far as the fragment has come.
+    meta: FragmentMeta,
+    file: FragmentWriter,
+    /// The index of the last piece that was journaled: they begin with 1. 0 before the first part.
+    journaled: u32,
+}
+
+impl OpenFragment {
+    /// `meta` is what is known before any frame.
+    pub(super) fn new(stream: StreamId, meta: FragmentMeta) -> Self {
+        let file = FragmentWriter::new(meta.run_origin);
+        Self { stream, meta, file, journaled: 0 }
+    }
+
+    /// What is known of the fragment so far.
+    pub(super) fn meta(&self) -> &FragmentMeta {
+        &self.meta
+    }
+
+    /// Takes the fragment's next frames, and gives what is to be appended for them at once: of a part
+    /// its pieces and the note by which the fragment can be closed behind them; with the last frames
+    /// the rest of the file and the commit.
+    pub(super) fn take(&mut self, job: Job) -> Vec<Entry> {
+        let Job { tracks, metas, frames, ends, .. } = job;
+        self.count(metas, &tracks);
+        let blocks = self.file.blocks(&tracks, &frames);
+        let FileEnds { head, tail } = self.file.ends(&tracks);
+        self.meta.size_bytes = (head.len() + tail.len()) as u64 + self.file.blocks_bytes();
+        let commit = serde_json::to_vec(&self.meta);
+        let commit = commit.expect("fragment metadata has no map with keys that are no text").into();
+        if !ends {
+            let mut entries = self.media(pieces(blocks), self.journaled + 1);
+            self.journaled += count(&entries);
+            let note = PartNote { head, tail, commit };
+            entries.push(self.entry(FrameKind::FragmentPart, self.journaled, note.encode()));
+            return entries;
+        }
+        let blocks = blocks.into_iter().chain([tail]);
+        let mut entries = if self.journaled == 0 {
+            self.media(pieces([head].into_iter().chain(blocks)), 0)
+        } else {
+            let mut rest = self.media(pieces(blocks), self.journaled + 1);
+            rest.push(self.entry(FrameKind::Media, 0, vec![head]));
+            rest
+        };
+        entries.push(self.entry(FrameKind::FragmentMeta, self.journaled + count(&entries), vec![commit]));
+        entries
+    }
+
+    /// Adds what these frames are to what the fragment has.
+    fn count(&mut self, metas: Vec<TrackMeta>, order: &[Arc<Track>]) {
+        let all = &mut self.meta.tracks;
+        for meta in metas {
+            match all.iter_mut().find(|known| known.number == meta.number) {
+                Some(known) => {
+                    known.duration += meta.duration;
+                    known.frames += meta.frames;
+                    known.bytes += meta.bytes;
+                }
+                None => all.push(meta),
+            }
+        }
+        all.sort_by_key(|meta| order.iter().position(|track| track.number == meta.number));
+        self.meta.duration_ms = duration_ms(all);
+    }
+
+    /// Entries of pieces that are numbered from `first` on.
+    fn media(&self, pieces: Vec<Vec<Bytes>>, first: u32) -> Vec<Entry> {
+        (first..).zip(pieces).map(|(index, piece)| self.entry(FrameKind::Media, index, piece)).collect()
+    }
+
+    fn entry(&self, kind: FrameKind, count: u32, payload: Vec<Bytes>) -> Entry {
+        Entry {
+            kind,
+            stream: self.stream,
+            shard: 0,
+            first_sequence: self.meta.number.to_u64(),
+            count,
+            server_time: self.meta.server_timestamp,
+            producer_time: self.meta.producer_timestamp,
+            flags: 0,
+            payload,
+        }
+    }
+}
+
+fn count(entries: &[Entry]) -> u32 {
+    u32::try_from(entries.len()).unwrap_or(u32::MAX)
+}
+
+/// How long a fragment plays: the longest video track, else the longest track.
+fn duration_ms(tracks: &[TrackMeta]) -> u32 {
+    let millis = |track: &TrackMeta| track.duration.saturating_mul(1000) / u64::from(track.timescale.max(1));
+    let longest = |video: bool| tracks.iter().filter(|track| (track.width > 0) == video).map(millis).max();
+    u32::try_from(longest(true).or(longest(false)).unwrap_or(0)).unwrap_or(u32::MAX)
+}
+
+/// Cuts a gather list into pieces of at most [`PIECE_BYTES`], without copying.
+fn pieces(file: impl IntoIterator<Item = Bytes>) -> Vec<Vec<Bytes>> {
+    let mut pieces = Vec::new();
+    let (mut piece, mut room) = (Vec::new(), PIECE_BYTES);
+    for mut part in file {
+        while part.len() > room {
+            piece.push(part.split_to(room));
+            pieces.push(std::mem::take(&mut piece));
+            room = PIECE_BYTES;
+        }
+        room -= part.len();
+        piece.push(part);
+    }
+    pieces.push(piece);
+    pieces
+}
