@@ -110,6 +110,19 @@ pub enum ClockSource {
     PutMediaRelative,
 }
 
+/// Which clock names a stream's producer timestamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimestampSource {
+    /// The camera's sender reports while they are trusted, else the server's clock.
+    #[default]
+    Auto,
+    /// The camera's sender reports, even when they look wrong; health says so.
+    Camera,
+    /// The server's clock, whatever the camera reports.
+    Server,
+}
+
 /// What is known about one track of a fragment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackMeta {

@@ -17,7 +17,9 @@ mod timestamp;
 pub use arn::{Arn, ArnError};
 pub use clock::{Clock, SystemClock};
 pub use entropy::{Entropy, SystemEntropy};
-pub use fragment::{ClockSource, FragmentMeta, FragmentNumber, FragmentNumberError, RunId, TrackMeta};
+pub use fragment::{
+    ClockSource, FragmentMeta, FragmentNumber, FragmentNumberError, RunId, TimestampSource, TrackMeta,
+};
 pub use limits::Limits;
 pub use name::{NameError, StreamId, StreamName};
 pub use page::{Page, PageError};

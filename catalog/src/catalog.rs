@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base::{Arn, Clock, Entropy, FragmentNumber, Limits, Page, StreamId, StreamName, Tags};
 use fragment_log::Log;
+use tokio::sync::watch;
 
 use crate::credentials_file;
 use crate::lane::{Applier, load, replay};
@@ -15,8 +16,8 @@ use crate::mirror::Mirror;
 use crate::state::{SharedState, State};
 use crate::writer::{Writer, WriterThread};
 use crate::{
-    AccessKey, Action, Allow, CatalogError, Device, DeviceCredential, Hold, NewHold, NewStream, Principal,
-    Secret, Stream, StreamGlob, StreamUpdate,
+    AccessKey, Action, Allow, CatalogError, Device, DeviceCredential, Hold, NewHold, NewSource, NewStream,
+    Principal, Secret, Source, Sources, Stream, StreamGlob, StreamUpdate,
 };
 
 /// How to open the catalog.
@@ -147,10 +148,23 @@ impl Catalog {
         match self.stream(name) {
             Some(stream) => Ok(stream),
             None if !by.may(Action::Create, name) => Err(absent()),
-            None => match self.create_stream(NewStream::new(name.clone(), self.device_retention)).await {
-                Err(CatalogError::StreamExists(_)) => self.stream(name).ok_or_else(absent),
-                made => made,
-            },
+            None => self.stream_to_pull(name).await,
+        }
+    }
+
+    /// The stream of this name; made now, with the retention for devices, where there is none.
+    ///
+    /// # Errors
+    /// Those of [`Self::create_stream`] but [`CatalogError::StreamExists`].
+    pub async fn stream_to_pull(&self, name: &StreamName) -> Result<Arc<Stream>, CatalogError> {
+        if let Some(stream) = self.stream(name) {
+            return Ok(stream);
+        }
+        match self.create_stream(NewStream::new(name.clone(), self.device_retention)).await {
+            Err(CatalogError::StreamExists(_)) => {
+                self.stream(name).ok_or_else(|| CatalogError::NoSuchStream(name.to_string()))
+            }
+            made => made,
         }
     }
 
@@ -241,6 +255,33 @@ impl Catalog {
     /// [`CatalogError::Log`].
     pub fn raise_floors(&self, floors: Vec<(StreamId, FragmentNumber)>) -> Result<(), CatalogError> {
         self.writer.run_blocking(move |writer| writer.raise_floors(floors))
+    }
+
+    /// The stream's source; `None` where nothing is pulled for it.
+    pub fn source(&self, stream: StreamId) -> Option<Arc<Source>> {
+        self.state.read().source(stream)
+    }
+
+    /// The sources of all streams, and a notice of every change.
+    pub fn sources(&self) -> watch::Receiver<Sources> {
+        self.state.read().sources()
+    }
+
+    /// Sets where a stream is pulled from, in place of a source that it may have. Setting the same
+    /// source again changes nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchStream`], [`CatalogError::Invalid`], [`CatalogError::Log`].
+    pub async fn set_source(&self, stream: StreamId, source: NewSource) -> Result<Arc<Source>, CatalogError> {
+        self.writer.run(move |writer| writer.set_source(stream, source)).await
+    }
+
+    /// Removes a stream's source. What was recorded from it stays.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchStream`], [`CatalogError::NoSuchSource`], [`CatalogError::Log`].
+    pub async fn remove_source(&self, stream: StreamId) -> Result<(), CatalogError> {
+        self.writer.run(move |writer| writer.remove_source(stream)).await
     }
 
     /// The access key with this id, if it stands.
@@ -344,6 +385,7 @@ impl Catalog {
         match principal {
             Principal::AccessKey(key) => self.access_key(&key.id).is_some(),
             Principal::Device(device) => self.device_by_username(&device.username).is_some(),
+            Principal::Source => true,
         }
     }
 }

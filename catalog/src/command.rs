@@ -9,7 +9,7 @@ use base::{FragmentNumber, StreamId, StreamName};
 use serde::{Deserialize, Serialize};
 
 use crate::stream::StreamRecord;
-use crate::{AccessKey, CatalogError, Device, Hold};
+use crate::{AccessKey, CatalogError, Device, Hold, Source};
 
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -28,6 +28,10 @@ pub(crate) enum Command {
     /// Of these video streams, fragments below these numbers are given up, held ones aside: to make room, or
     /// by a limit of bytes.
     RaiseFloors(Vec<(StreamId, FragmentNumber)>),
+    /// A stream's source is as said from now on, new or changed.
+    PutSource(Source),
+    /// The stream has no source any more.
+    DeleteSource(StreamId),
     /// An access key is as said from now on.
     PutAccessKey(AccessKey),
     /// A device credential is as said from now on.
@@ -88,8 +92,8 @@ pub fn stream_name(command: &[u8]) -> Option<(StreamId, StreamName)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Allow, NewStream, Secret, StreamGlob};
-    use base::{Tags, Timestamp};
+    use crate::{Allow, NewStream, Secret, SourceTransport, StreamGlob};
+    use base::{Tags, Timestamp, TimestampSource};
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -143,11 +147,22 @@ mod tests {
         )
     }
 
+    fn any_source() -> impl Strategy<Value = Command> {
+        (any::<u64>(), ".{0,40}", any_time(), 0..3_usize).prop_map(|(stream, url, set, at)| {
+            let transport = [SourceTransport::Auto, SourceTransport::Tcp, SourceTransport::Udp][at];
+            let timestamps = [TimestampSource::Auto, TimestampSource::Camera, TimestampSource::Server][at];
+            let stream = StreamId(stream);
+            Command::PutSource(Source { stream, url: Secret::new(url), transport, timestamps, set })
+        })
+    }
+
     fn any_command() -> impl Strategy<Value = Command> {
         prop_oneof![
             any_stream(),
             any_credential(),
             any_hold(),
+            any_source(),
+            any::<u64>().prop_map(|id| Command::DeleteSource(StreamId(id))),
             any::<u64>().prop_map(|id| Command::DeleteStream(StreamId(id))),
             any::<u64>().prop_map(|id| Command::KeyDestroyed(StreamId(id))),
             proptest::collection::vec(any::<[u64; 2]>(), 0..4).prop_map(|floors| {

@@ -52,6 +52,9 @@ pub enum CatalogError {
     /// Evidence holds keep the stream from being deleted.
     #[error("the stream is held as evidence ({0}): clear its holds first")]
     Held(String),
+    /// The stream has no source.
+    #[error("the stream {0} has no source")]
+    NoSuchSource(StreamName),
     /// The access key's id is taken, also by one that was revoked.
     #[error("an access key {0} exists or existed: choose another id")]
     AccessKeyExists(String),

@@ -1,4 +1,4 @@
-//! What exists and who may: streams, their labels, tags and evidence holds, access keys,
+//! What exists and who may: streams, their labels, tags, evidence holds and sources, access keys,
 //! device credentials.
 //!
 //! Everything is a command in the log's control lane. One writer validates a change, appends its
@@ -9,8 +9,8 @@
 //!
 //! Invariants: the same commands give the same catalog; a name belongs to at most one stream; a
 //! stream's id is never used again; whoever reads after a write sees it; a deleted stream's key is
-//! destroyed before anyone is told that it is deleted; no label, tag value, password, token or key
-//! stands in a file in the clear, but the root key in `DATA/credentials`.
+//! destroyed before anyone is told that it is deleted; no label, tag value, source URL, password, token
+//! or key stands in a file in the clear, but the root key in `DATA/credentials`.
 //!
 //! Not promised: that a principal who was found good before a revocation is stopped in what it is
 //! doing; sessions that last ask [`Catalog::stands`].
@@ -28,6 +28,7 @@ mod mirror;
 mod principal;
 mod secret;
 mod snapshot;
+mod source;
 mod state;
 mod stream;
 mod view;
@@ -42,4 +43,5 @@ pub use glob::StreamGlob;
 pub use hold::{Cleared, Hold, NewHold};
 pub use principal::{Action, Principal};
 pub use secret::Secret;
+pub use source::{NewSource, Source, SourceTransport, Sources};
 pub use stream::{MAX_RETENTION, NewStream, Stream, StreamUpdate};

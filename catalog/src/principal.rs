@@ -26,6 +26,8 @@ pub enum Principal {
     AccessKey(Arc<AccessKey>),
     /// A device: may do what its credential says.
     Device(Arc<Device>),
+    /// This server, which pulls from a stream's source: may publish. No request is ever made as this.
+    Source,
 }
 
 impl Principal {
@@ -33,6 +35,7 @@ impl Principal {
     pub fn may(&self, action: Action, stream: &StreamName) -> bool {
         match self {
             Self::AccessKey(_) => true,
+            Self::Source => action == Action::Publish,
             Self::Device(device) => {
                 let allowed = match action {
                     Action::Publish => device.allow.publish,
@@ -45,11 +48,12 @@ impl Principal {
         }
     }
 
-    /// A name for log lines: the access key's id or the device's username.
+    /// A name for log lines: the access key's id, the device's username, or `source`.
     pub fn name(&self) -> &str {
         match self {
             Self::AccessKey(key) => &key.id,
             Self::Device(device) => &device.username,
+            Self::Source => "source",
         }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base::{FragmentNumber, StreamId, StreamName};
 use fragment_log::Lsn;
+use tokio::sync::watch;
 
 use crate::command::Command;
 use crate::secret::sha256;
 use crate::stream::StreamRecord;
 use crate::view::Contents;
-use crate::{AccessKey, Device, Hold, Stream};
+use crate::{AccessKey, Device, Hold, Source, Sources, Stream};
 
 /// One row of the view: one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +20,7 @@ pub(crate) enum RowKey {
     DeletedStream(StreamId),
     Hold(StreamId, String),
     Floor(StreamId),
+    Source(StreamId),
     AccessKey(String),
     Device(String),
 }
@@ -33,6 +35,8 @@ pub(crate) struct State {
     holds: HashMap<StreamId, BTreeMap<String, Arc<Hold>>>,
     /// Of streams that exist: fragments below are given up.
     floors: BTreeMap<StreamId, FragmentNumber>,
+    /// Of streams that exist; whoever pulls from them is told of every change.
+    sources: watch::Sender<Sources>,
     /// Deleted streams whose key may still be there.
     deleted: BTreeSet<StreamId>,
     next_stream: StreamId,
@@ -76,6 +80,7 @@ impl State {
             by_id: HashMap::new(),
             holds: HashMap::new(),
             floors: BTreeMap::new(),
+            sources: watch::Sender::default(),
             deleted: BTreeSet::new(),
             next_stream: FIRST_STREAM,
             access_keys: BTreeMap::new(),
@@ -103,6 +108,16 @@ impl State {
     /// For each stream that gave something up, the number below which that is so.
     pub fn floors(&self) -> &BTreeMap<StreamId, FragmentNumber> {
         &self.floors
+    }
+
+    /// The sources of all streams, now and from now on.
+    pub fn sources(&self) -> watch::Receiver<Sources> {
+        self.sources.subscribe()
+    }
+
+    /// The stream's source.
+    pub fn source(&self, stream: StreamId) -> Option<Arc<Source>> {
+        self.sources.borrow().get(&stream).cloned()
     }
 
     /// Deleted streams whose key has not been reported destroyed.
@@ -152,6 +167,10 @@ impl State {
         objects.into_iter().for_each(|object| drop(new.change(object)));
         new.next_stream = new.next_stream.max(next_stream);
         new.applied = self.applied;
+        // Who follows the sources goes on following.
+        std::mem::swap(&mut new.sources, &mut self.sources);
+        let sources = Arc::clone(&self.sources.borrow());
+        new.sources.send_if_modified(|known| std::mem::replace(known, Arc::clone(&sources)) != sources);
         new.dirty = std::mem::take(&mut self.dirty);
         new.dirty.append(&mut self.rows);
         new.dirty.extend(new.rows.iter().cloned());
@@ -193,7 +212,9 @@ impl State {
                 }
                 self.deleted.insert(id);
                 self.floors.remove(&id);
-                vec![RowKey::Stream(id), RowKey::DeletedStream(id), RowKey::Floor(id)]
+                let source = self.delete_source(id);
+                let rows = [RowKey::Stream(id), RowKey::DeletedStream(id), RowKey::Floor(id)];
+                rows.into_iter().chain(source).collect()
             }
             Command::RaiseFloors(floors) => {
                 let raised = floors.into_iter().map(|(id, number)| {
@@ -212,6 +233,12 @@ impl State {
                 self.holds.entry(hold.stream).or_default().insert(hold.id.clone(), Arc::new(hold));
                 vec![row]
             }
+            Command::PutSource(source) => {
+                let id = source.stream;
+                self.sources.send_modify(|all| drop(Arc::make_mut(all).insert(id, Arc::new(source))));
+                vec![RowKey::Source(id)]
+            }
+            Command::DeleteSource(id) => self.delete_source(id).into_iter().collect(),
             Command::PutAccessKey(key) => {
                 let row = RowKey::AccessKey(key.id.clone());
                 self.access_keys.insert(key.id.clone(), Arc::new(key));
@@ -225,6 +252,12 @@ impl State {
             }
             Command::SnapshotBegin | Command::SnapshotEnd { .. } => Vec::new(),
         }
+    }
+
+    /// Answers with the row that is different now, if there was a source.
+    fn delete_source(&mut self, id: StreamId) -> Option<RowKey> {
+        let remove = |all: &mut Sources| all.contains_key(&id) && Arc::make_mut(all).remove(&id).is_some();
+        self.sources.send_if_modified(remove).then_some(RowKey::Source(id))
     }
 
     fn put_stream(&mut self, record: StreamRecord) -> RowKey {
@@ -255,6 +288,7 @@ impl State {
                 Some(Command::PutHold(self.holds.get(stream)?.get(id)?.as_ref().clone()))
             }
             RowKey::Floor(id) => Some(Command::RaiseFloors(vec![(*id, *self.floors.get(id)?)])),
+            RowKey::Source(id) => Some(Command::PutSource(self.source(*id)?.as_ref().clone())),
             RowKey::AccessKey(id) => Some(Command::PutAccessKey(self.access_keys.get(id)?.as_ref().clone())),
             RowKey::Device(name) => Some(Command::PutDevice(self.devices.get(name)?.as_ref().clone())),
         }

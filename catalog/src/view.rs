@@ -8,6 +8,7 @@
 //!     stream, deleted_stream     id: the stream's number
 //!     hold                       id: the stream's number, a colon, the hold's id
 //!     floor                      id: the stream's number
+//!     source                     id: the stream's number
 //!     access_key                 id: the key's id
 //!     device                     id: the username
 //! ```
@@ -199,6 +200,7 @@ impl SealedRow {
             RowKey::DeletedStream(id) => ("deleted_stream", id.to_string()),
             RowKey::Hold(stream, id) => ("hold", format!("{stream}:{id}")),
             RowKey::Floor(stream) => ("floor", stream.to_string()),
+            RowKey::Source(id) => ("source", id.to_string()),
             RowKey::AccessKey(id) => ("access_key", id.clone()),
             RowKey::Device(username) => ("device", username.clone()),
         };

@@ -10,8 +10,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Limits, Tags};
-use catalog::{Action, Allow, CatalogError, NewStream, Principal, Secret, StreamGlob, StreamUpdate};
+use base::{Limits, Tags, TimestampSource};
+use catalog::{
+    Action, Allow, CatalogError, NewSource, NewStream, Principal, Secret, SourceTransport, StreamGlob,
+    StreamUpdate,
+};
 use harness::{DEVICE_RETENTION, Installation, files, name};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -255,6 +258,9 @@ async fn nothing_secret_is_in_a_file() {
     new.device_name = Some("canary-device-name".into());
     let stream = catalog.create_stream(new).await.unwrap();
     catalog.set_labels(stream.id, tags(&[("canary-label-name", "canary-label-value")])).await.unwrap();
+    let url = Secret::new("rtsp://canary-user:canary-word@192.0.2.1/canary-path");
+    let source = NewSource { url, transport: SourceTransport::Auto, timestamps: TimestampSource::Auto };
+    catalog.set_source(stream.id, source).await.unwrap();
     let key = catalog.create_access_key(None).await.unwrap();
     let chosen = Some(("AKIDEXAMPLE".to_owned(), Secret::new("canary-chosen-secret")));
     catalog.create_access_key(chosen).await.unwrap();
@@ -281,7 +287,7 @@ async fn nothing_secret_is_in_a_file() {
     running.stop();
     let view = rusqlite::Connection::open(installation.view()).unwrap();
     let rows: u32 = view.query_row("SELECT count(*) FROM row", [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, 6, "progress, a stream, three access keys, a device");
+    assert_eq!(rows, 7, "progress, a stream, its source, three access keys, a device");
     drop(view);
     search();
 }

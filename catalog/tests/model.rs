@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use base::{StreamId, Tags};
-use catalog::{Allow, CatalogError, NewStream, StreamGlob, StreamUpdate};
+use base::{StreamId, Tags, TimestampSource};
+use catalog::{Allow, CatalogError, NewSource, NewStream, Secret, SourceTransport, StreamGlob, StreamUpdate};
 use harness::{Installation, Running, name};
 use proptest::prelude::*;
 
@@ -19,6 +19,8 @@ enum Step {
     Create(u8),
     Delete(u8),
     Update(u8, StreamUpdate),
+    SetSource(u8, String),
+    RemoveSource(u8),
     CreateKey,
     RevokeKey(usize),
     CreateDevice(Allow),
@@ -58,6 +60,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0u8..4).prop_map(Step::Create),
         2 => (0u8..4).prop_map(Step::Delete),
         4 => (0u8..4, update()).prop_map(|(stream, update)| Step::Update(stream, update)),
+        2 => (0u8..4, "[a-c]").prop_map(|(stream, url)| Step::SetSource(stream, url)),
+        1 => (0u8..4).prop_map(Step::RemoveSource),
         1 => Just(Step::CreateKey),
         1 => any::<usize>().prop_map(Step::RevokeKey),
         1 => allow.prop_map(Step::CreateDevice),
@@ -76,6 +80,7 @@ struct PlainStream {
     tags: Tags,
     device_name: Option<String>,
     media_type: Option<String>,
+    source: Option<String>,
 }
 
 #[derive(Default)]
@@ -136,6 +141,21 @@ impl Model {
                     assert_ne!(changed.version, version);
                 }
             }
+            Step::SetSource(n, url) => {
+                if let Some(stream) = self.streams.get_mut(&format!("s{n}")) {
+                    let (transport, timestamps) = (SourceTransport::Udp, TimestampSource::Server);
+                    let source = NewSource { url: Secret::new(url.clone()), transport, timestamps };
+                    let set = catalog.set_source(stream.id.unwrap(), source).await.unwrap();
+                    assert_eq!(set.url.expose(), url);
+                    stream.source = Some(url);
+                }
+            }
+            Step::RemoveSource(n) => {
+                if let Some(stream) = self.streams.get_mut(&format!("s{n}")) {
+                    let removed = catalog.remove_source(stream.id.unwrap()).await;
+                    assert_eq!(removed.is_ok(), stream.source.take().is_some());
+                }
+            }
             Step::CreateKey | Step::RevokeKey(_) | Step::CreateDevice(_) | Step::RevokeDevice(_) => {
                 self.take_credential(running, step).await;
             }
@@ -187,6 +207,7 @@ impl Model {
                     tags: stream.tags.clone(),
                     device_name: stream.device_name.clone(),
                     media_type: stream.media_type.clone(),
+                    source: catalog.source(stream.id).map(|source| source.url.expose().to_owned()),
                 };
                 (stream.name.to_string(), plain)
             })

@@ -180,7 +180,9 @@ impl From<CatalogError> for Exception {
             | CatalogError::HoldExists(_)
             | CatalogError::Held(_) => Code::ResourceInUse,
             CatalogError::NoSuchStream(_) => return Self::no_stream(),
-            CatalogError::NoSuchCredential(_) | CatalogError::NoSuchHold(_) => Code::ResourceNotFound,
+            CatalogError::NoSuchCredential(_)
+            | CatalogError::NoSuchHold(_)
+            | CatalogError::NoSuchSource(_) => Code::ResourceNotFound,
             CatalogError::TooManyStreams(_) => Code::AccountStreamLimitExceeded,
             CatalogError::TooManyCredentials(_) | CatalogError::TooManyHolds(_) => Code::ClientLimitExceeded,
             CatalogError::TooManyTags { .. } => Code::TagsPerResourceExceededLimit,

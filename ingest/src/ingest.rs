@@ -86,7 +86,23 @@ impl Ingest {
     pub async fn publish(&self, name: &StreamName, by: &Publisher) -> Result<Recorder, IngestError> {
         let stream = self.0.options.catalog.stream_to_publish(name, &by.principal).await?;
         let hold = self.hold(&stream, by.peer).await?;
-        Ok(Recorder::new(self.clone(), hold, stream, by.principal.clone()))
+        let timestamps = self.0.options.timestamps;
+        Ok(Recorder::new(self.clone(), hold, stream, by.principal.clone(), timestamps))
+    }
+
+    /// Takes hold of a stream for its source at `peer`, as [`Self::publish`] does for a publisher.
+    ///
+    /// # Errors
+    /// [`IngestError::Busy`], and [`IngestError::Catalog`] where there is no such stream.
+    pub(crate) async fn pull(
+        &self,
+        name: &StreamName,
+        peer: SocketAddr,
+        timestamps: TimestampSource,
+    ) -> Result<Recorder, IngestError> {
+        let stream = self.0.options.catalog.stream_to_publish(name, &Principal::Source).await?;
+        let hold = self.hold(&stream, peer).await?;
+        Ok(Recorder::new(self.clone(), hold, stream, Principal::Source, timestamps))
     }
 
     async fn hold(&self, stream: &Stream, peer: SocketAddr) -> Result<Hold, IngestError> {

@@ -1,5 +1,7 @@
 //! Media in: protocols, the time rule, fragments, and how they reach the log.
 //!
+//! Cameras push to [`rtsp`], or are pulled from by [`pull`].
+//!
 //! protocol → access unit → [`Recorder`] (time rule, fragmenter) → writer task → fragment log.
 //! Nothing after the protocol knows which one it was. The time rule and the fragmenter are sans-I/O:
 //! frames and times go in, fragments come out, the open one part by part. One writer task per publisher
@@ -18,6 +20,7 @@ mod error;
 mod fragmenter;
 mod health;
 mod ingest;
+pub mod pull;
 mod recorder;
 mod recovery;
 pub mod rtsp;

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use crate::health::{Ended, Health};
 use crate::ingest::Hold;
 use crate::time::{ServerClock, micros};
-use crate::{Ingest, IngestError};
+use crate::{Ingest, IngestError, TimestampSource};
 use assembler::Assembler;
 use naming::Job;
 use throttle::Throttle;
@@ -54,6 +54,7 @@ pub struct Recorder {
     ingest: Ingest,
     health: Arc<Health>,
     assembler: Assembler,
+    timestamps: TimestampSource,
     /// When the system's clock was looked at last.
     observed: Duration,
     /// The second of the monotonic clock in which the open fragment was journaled last: the same for
@@ -75,7 +76,13 @@ struct WriterTask {
 }
 
 impl Recorder {
-    pub(crate) fn new(ingest: Ingest, hold: Hold, stream: Arc<Stream>, principal: Principal) -> Self {
+    pub(crate) fn new(
+        ingest: Ingest,
+        hold: Hold,
+        stream: Arc<Stream>,
+        principal: Principal,
+        timestamps: TimestampSource,
+    ) -> Self {
         let health = ingest.health_of(stream.id);
         let clock = &ingest.options().clock;
         let (now, monotonic) = (clock.now(), clock.monotonic());
@@ -93,7 +100,8 @@ impl Recorder {
             Arc::clone(&journaling),
         );
         Self {
-            assembler: assembler(&[], &ingest),
+            assembler: assembler(&[], &ingest, timestamps),
+            timestamps,
             observed: monotonic,
             journaled_sec: monotonic.as_secs(),
             named: VecDeque::new(),
@@ -131,7 +139,7 @@ impl Recorder {
             return Err(IngestError::Tracks { stream, count: tracks.len(), most: limits.tracks });
         }
         self.assembler.end(&mut self.named);
-        self.assembler = assembler(tracks, &self.ingest);
+        self.assembler = assembler(tracks, &self.ingest, self.timestamps);
         Ok(())
     }
 
@@ -283,8 +291,8 @@ impl Drop for Recorder {
     }
 }
 
-fn assembler(tracks: &[TrackSource], ingest: &Ingest) -> Assembler {
+fn assembler(tracks: &[TrackSource], ingest: &Ingest, timestamps: TimestampSource) -> Assembler {
     let options = ingest.options();
     let server = ServerClock::new(options.clock.now(), options.clock.monotonic());
-    Assembler::new(tracks, &options.limits, options.timestamps, server)
+    Assembler::new(tracks, &options.limits, timestamps, server)
 }

@@ -13,24 +13,10 @@ mod track_clock;
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+pub use base::TimestampSource;
 pub(crate) use run::{Named, RunClock};
 pub(crate) use server_clock::ServerClock;
 pub(crate) use track_clock::{Restart, TrackClock};
-
-/// Which clock names a stream's producer timestamps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TimestampSource {
-    /// The camera's sender reports while they are trusted, else the server's clock.
-    #[default]
-    Auto,
-    /// The camera's sender reports, even when they look wrong; health says so.
-    Camera,
-    /// The server's clock, whatever the camera reports.
-    Server,
-}
 
 /// A wall clock that moves further than this at once has stepped: a new run begins.
 const STEP_US: i64 = 250_000;

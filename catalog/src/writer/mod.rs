@@ -5,6 +5,7 @@ mod credentials;
 mod floors;
 mod holds;
 mod snapshot;
+mod sources;
 mod streams;
 
 use std::io;

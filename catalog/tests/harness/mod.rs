@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base::{Limits, StreamId, StreamName, SystemClock, SystemEntropy, Timestamp};
 use bytes::Bytes;
-use catalog::{AccessKey, Catalog, CatalogError, CatalogOptions, Device, Hold, Stream};
+use catalog::{AccessKey, Catalog, CatalogError, CatalogOptions, Device, Hold, Sources, Stream};
 use fragment_log::{Entry, FrameKind, INSTALLATION, LaneId, Log, MasterKey, Options};
 use tempfile::TempDir;
 
@@ -27,6 +27,7 @@ pub struct Answers {
     pub access_keys: Vec<Arc<AccessKey>>,
     pub devices: Vec<Arc<Device>>,
     pub holds: Vec<Arc<Hold>>,
+    pub sources: Sources,
 }
 
 impl Installation {
@@ -98,6 +99,7 @@ impl Running {
             streams,
             access_keys: self.catalog.access_keys(),
             devices: self.catalog.devices(),
+            sources: Arc::clone(&self.catalog.sources().borrow()),
         }
     }
 

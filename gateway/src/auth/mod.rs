@@ -41,10 +41,9 @@ impl Principal {
     pub fn require_administrator(&self) -> Result<(), ApiError> {
         match &self.0 {
             catalog::Principal::AccessKey(_) => Ok(()),
-            catalog::Principal::Device(device) => Err(ApiError::forbidden(format!(
-                "{} is a device credential; this needs an access key",
-                device.username
-            ))),
+            other @ (catalog::Principal::Device(_) | catalog::Principal::Source) => Err(ApiError::forbidden(
+                format!("{} is a device credential; this needs an access key", other.name()),
+            )),
         }
     }
 }

@@ -114,7 +114,7 @@ async fn search(
 fn allowed(who: &Principal, streams: &str) -> Result<(), ApiError> {
     match &who.0 {
         catalog::Principal::AccessKey(_) => Ok(()),
-        catalog::Principal::Device(_) => match StreamName::new(streams) {
+        catalog::Principal::Device(_) | catalog::Principal::Source => match StreamName::new(streams) {
             Ok(name) => who.require(Action::Play, &name),
             Err(_) => Err(ApiError::forbidden("stream: a device names one stream that it may play")),
         },

@@ -22,7 +22,8 @@ impl From<CatalogError> for ApiError {
             | CatalogError::Held(_) => Self::conflict(text),
             CatalogError::NoSuchStream(_)
             | CatalogError::NoSuchCredential(_)
-            | CatalogError::NoSuchHold(_) => Self::not_found(text),
+            | CatalogError::NoSuchHold(_)
+            | CatalogError::NoSuchSource(_) => Self::not_found(text),
             CatalogError::TooManyTags { .. } | CatalogError::Invalid { .. } => Self::invalid(text),
             CatalogError::NotAllowed { .. } => Self::forbidden(text),
             CatalogError::Log(error) => error.into(),

@@ -10,23 +10,23 @@
 //! Not promised: playback over RTSP, RTP over multicast or SRTP.
 
 mod auth;
-mod beat;
+pub(crate) mod beat;
 mod connection;
 pub mod digest;
-mod inbound;
+pub(crate) mod inbound;
 mod log_limit;
 mod receiver_report;
-mod recording;
+pub(crate) mod recording;
 mod reply;
 pub mod sdp;
 mod server;
 mod session;
-mod socket;
+pub(crate) mod socket;
 mod target;
 pub mod transport;
-mod udp;
+pub(crate) mod udp;
 pub mod wire;
 
 pub use server::Server;
-#[cfg(feature = "gstreamer")]
 pub(crate) use server::stopped;
+pub(crate) use target::percent_decode;

@@ -39,6 +39,9 @@ pub(crate) struct Recording {
     /// Where datagrams are read into.
     datagrams: BytesMut,
     events: Vec<Event>,
+    /// When the last packet came (monotonic): of video, where there is any.
+    heard: Option<Duration>,
+    has_video: bool,
     /// The last packet error nobody was told of.
     trouble: Option<MediaError>,
 }
@@ -53,6 +56,8 @@ impl Recording {
             tracks: Vec::new(),
             datagrams: BytesMut::new(),
             events: Vec::new(),
+            heard: None,
+            has_video: false,
             trouble: None,
         }
     }
@@ -86,6 +91,7 @@ impl Recording {
     pub(crate) fn set_up(&mut self, track: Track) {
         self.tracks.retain(|known| known.inbound.number != track.inbound.number);
         self.tracks.push(track);
+        self.has_video = self.tracks.iter().any(|track| track.inbound.video);
     }
 
     /// Tells the recorder which tracks come.
@@ -160,6 +166,11 @@ impl Recording {
         }
     }
 
+    /// When the last RTP packet came (monotonic): of video, where there is any.
+    pub(crate) fn heard(&self) -> Option<Duration> {
+        self.heard
+    }
+
     /// The last packet error since it was asked for.
     pub(crate) fn take_trouble(&mut self) -> Option<MediaError> {
         self.trouble.take()
@@ -192,6 +203,9 @@ impl Recording {
                 self.recorder.sender_report(inbound.number, &report, arrival);
             }
             return Ok(());
+        }
+        if inbound.video || !self.has_video {
+            self.heard = Some(arrival);
         }
         if let Err(error) = inbound.rtp(payload, arrival, &mut self.events) {
             self.trouble = Some(error);

@@ -90,6 +90,7 @@ fn catalog_status(error: &CatalogError) -> StatusCode {
         | CatalogError::NoSuchCredential(_)
         | CatalogError::HoldExists(_)
         | CatalogError::NoSuchHold(_)
+        | CatalogError::NoSuchSource(_)
         | CatalogError::TooManyHolds(_)
         | CatalogError::Held(_)
         | CatalogError::CommandVersion { .. }

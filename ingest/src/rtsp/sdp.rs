@@ -1,4 +1,5 @@
-//! The session description of ANNOUNCE (RFC 8866): which tracks come, and how they are packed.
+//! The session description of ANNOUNCE, and of the answer to DESCRIBE (RFC 8866): which tracks come,
+//! and how they are packed.
 
 use media::rtp::Format;
 use rtsp_types::Url;
@@ -105,6 +106,51 @@ impl Announcement {
             }
             _ => None,
         })
+    }
+}
+
+/// What a camera offers in answer to DESCRIBE. Unlike a publisher it cannot be told to do better: what
+/// can be read is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The media sections that can be read, in the order of the description.
+    pub sections: Vec<Section>,
+    /// The session's own `a=control` attribute.
+    pub control: Option<String>,
+    /// What is wrong with the audio and video sections that cannot be read.
+    pub unreadable: Vec<String>,
+}
+
+impl Offered {
+    /// Reads the body of the answer. Lines that are none of SDP are skipped.
+    ///
+    /// # Errors
+    /// [`SdpError::Syntax`], [`SdpError::Sections`].
+    pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
+        let is_line = |line: &&[u8]| matches!(line, [b'a'..=b'z', b'=', ..]);
+        let mut clean = Vec::with_capacity(body.len() + 2);
+        for line in body.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).filter(is_line) {
+            clean.extend_from_slice(line);
+            clean.extend_from_slice(b"\r\n");
+        }
+        let session = Session::parse(&clean).map_err(|error| SdpError::Syntax(error.to_string()))?;
+        if !(1..=MAX_SECTIONS).contains(&session.medias.len()) {
+            return Err(SdpError::Sections(session.medias.len()));
+        }
+        let control = session.get_first_attribute_value("control").flatten();
+        let control = control.map(|control| control.trim().to_owned());
+        let (mut sections, mut unreadable) = (Vec::new(), Vec::new());
+        for (index, media) in session.medias.iter().enumerate() {
+            match Section::parse(media) {
+                Ok(section) => sections.push(section),
+                Err(why) if matches!(media.media.as_str(), "video" | "audio") => {
+                    let error = SdpError::Section { section: index + 1, media: media.media.clone(), why };
+                    unreadable.push(error.to_string());
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(Self { sections, control, unreadable })
     }
 }
 
@@ -224,6 +270,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_camera_offers_is_read_as_far_as_it_can_be() {
+        let odd = "\0v=0\no=- 0 0 IN IP4 0.0.0.0\ns=-\ngarbage\nt=0 0\na=control:*\nm=application 0 RTP/AVP 107\n\
+            m=audio 0 RTP/AVP 97\nm=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\na=control:track1\n\n\0";
+        let Offered { sections, control, unreadable } = Offered::parse(odd.as_bytes()).unwrap();
+        assert_eq!(sections.len(), 1);
+        assert_eq!((sections[0].video, control.as_deref()), (true, Some("*")));
+        assert!(matches!(unreadable.as_slice(), [one] if one.contains("audio")), "{unreadable:?}");
+        assert_eq!(Offered::parse(b"v=0\no=- 0 0 IN IP4 0.0.0.0\ns=-\nt=0 0\n"), Err(SdpError::Sections(0)));
+    }
+
+    #[test]
     fn says_what_is_wrong_with_a_description() {
         for (media, part) in [
             ("", "0 media sections"),
@@ -247,7 +304,7 @@ mod tests {
             let mut damaged = FFMPEG.as_bytes().to_vec();
             let at = at % damaged.len();
             damaged.splice(at..at, bytes);
-            let _ = Announcement::parse(&damaged);
+            let _ = (Announcement::parse(&damaged), Offered::parse(&damaged));
         }
     }
 }

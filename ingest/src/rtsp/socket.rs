@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{client, server};
 
 use super::beat::Beat;
 
@@ -42,7 +42,7 @@ pub(crate) trait OverTcp {
 }
 
 impl Socket {
-    /// A socket that has just been accepted.
+    /// A socket that has just been accepted or connected.
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self(Mode::Woken(stream))
     }
@@ -142,7 +142,13 @@ impl OverTcp for Socket {
     }
 }
 
-impl OverTcp for TlsStream<Socket> {
+impl OverTcp for server::TlsStream<Socket> {
+    fn socket(&mut self) -> &mut Socket {
+        self.get_mut().0
+    }
+}
+
+impl OverTcp for client::TlsStream<Socket> {
     fn socket(&mut self) -> &mut Socket {
         self.get_mut().0
     }

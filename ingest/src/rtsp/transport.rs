@@ -77,7 +77,7 @@ impl Parameters {
 }
 
 /// `4-5`, or `4` for `4` and its successor.
-fn pair<T: std::str::FromStr + Copy>(text: &str, next: impl Fn(T) -> Option<T>) -> Option<(T, T)> {
+pub(crate) fn pair<T: std::str::FromStr + Copy>(text: &str, next: impl Fn(T) -> Option<T>) -> Option<(T, T)> {
     match text.split_once('-') {
         Some((first, second)) => Some((first.trim().parse().ok()?, second.trim().parse().ok()?)),
         None => {

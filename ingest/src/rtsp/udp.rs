@@ -16,6 +16,9 @@ const CHUNK: usize = 64 * 1024;
 const LARGEST: usize = 16 * 1024;
 /// Bytes the kernel keeps for each port: more than a key frame that comes in one burst.
 const KERNEL_BUFFER: usize = 1 << 20;
+/// An RTP packet without payload, and a receiver report without blocks (RFC 3550 §5.1 and §6.4.2).
+const EMPTY_RTP: [u8; 12] = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const EMPTY_REPORT: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 0];
 /// Datagrams of strangers dropped in one go.
 const MAX_STRANGERS: usize = 64;
 
@@ -63,6 +66,14 @@ impl UdpPair {
     /// The ports of RTP and RTCP.
     pub(crate) fn ports(&self) -> io::Result<(u16, u16)> {
         Ok((self.rtp.local_addr()?.port(), self.rtcp.local_addr()?.port()))
+    }
+
+    /// Learns the ports that the peer sends from, and sends it a little from both of our own, so that a
+    /// firewall between lets its packets in.
+    pub(crate) fn open_way(&mut self, rtp: u16, rtcp: u16) {
+        self.reports_to = SocketAddr::new(self.peer, rtcp);
+        let _ = self.rtp.try_send_to(&EMPTY_RTP, SocketAddr::new(self.peer, rtp));
+        self.report(&EMPTY_REPORT);
     }
 
     /// Sends a report, if the socket takes it at once: the next one comes soon.

@@ -1,0 +1,165 @@
+//! All sources: a task for each, as the catalog says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::{StreamId, StreamName};
+use catalog::Sources;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::health::Book;
+use super::puller::Puller;
+use super::target::Target;
+use super::{PullHealth, PullOptions};
+use crate::rtsp::beat::Beat;
+use crate::rtsp::stopped;
+
+/// Between the first attempts at two sources, where there is time for that.
+const STEP: Duration = Duration::from_millis(50);
+
+/// All pullers of an installation. Cheap to clone: clones share everything.
+#[derive(Clone)]
+pub struct Pullers(Arc<Shared>);
+
+struct Shared {
+    options: PullOptions,
+    beat: Beat,
+    books: Mutex<HashMap<StreamId, Book>>,
+}
+
+/// A source that is pulled.
+struct Running {
+    target: Target,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Pullers {
+    /// Pullers that do nothing until [`Self::run`]. To be called within a tokio runtime.
+    pub fn new(options: PullOptions) -> Self {
+        Self(Arc::new(Shared { options, beat: Beat::start(), books: Mutex::default() }))
+    }
+
+    /// How pulling for the stream is doing; `None` where nothing is pulled.
+    pub fn health(&self, stream: StreamId) -> Option<PullHealth> {
+        let books = self.0.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.get(&stream).map(Book::read)
+    }
+
+    /// Which addresses may be pulled from.
+    pub fn rules(&self) -> &super::AddressRules {
+        &self.0.options.rules
+    }
+
+    /// Pulls until `shutdown` is true or its sender is gone. Returns when every session has ended and
+    /// what it recorded is stored.
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
+        let mut sources = self.0.options.catalog.sources();
+        let mut running = BTreeMap::new();
+        let mut stop = pin!(stopped(&mut shutdown));
+        loop {
+            let wanted = Arc::clone(&sources.borrow_and_update());
+            self.follow(&wanted, &mut running);
+            tokio::select! {
+                () = &mut stop => break,
+                // An error means that the catalog is gone, and with it all that could be recorded.
+                changed = sources.changed() => if changed.is_err() { break },
+            }
+        }
+        for Running { stop, .. } in running.values() {
+            stop.send_replace(true);
+        }
+        for Running { task, .. } in running.into_values() {
+            note_panic(task.await);
+        }
+    }
+
+    /// Starts and stops, so that what runs is what is wanted.
+    fn follow(&self, wanted: &Sources, running: &mut BTreeMap<StreamId, Running>) {
+        let mut targets = BTreeMap::new();
+        for (stream, source) in wanted.iter() {
+            match Target::of(source) {
+                Ok(target) => drop(targets.insert(*stream, target)),
+                Err(error) => tracing::error!(%stream, %error, "a source that was stored cannot be read"),
+            }
+        }
+        let changed = |stream: &StreamId, task: &mut Running| targets.get(stream) != Some(&task.target);
+        let mut before: BTreeMap<_, _> = running.extract_if(.., changed).collect();
+        for ending in before.values() {
+            ending.stop.send_replace(true);
+        }
+        self.0.forget(|stream| targets.contains_key(stream));
+        let fresh: Vec<_> = targets.into_iter().filter(|(stream, _)| !running.contains_key(stream)).collect();
+        let count = u32::try_from(fresh.len()).unwrap_or(u32::MAX).max(1);
+        let step = STEP.min(self.0.options.timing.spread / count);
+        for (at, (stream, target)) in (0_u32..).zip(fresh) {
+            let before = before.remove(&stream).map(|before| before.task);
+            if let Some(task) = self.start(stream, target, before, step * at) {
+                running.insert(stream, task);
+            }
+        }
+    }
+
+    /// Starts a source after the one `before` it has ended.
+    fn start(
+        &self,
+        stream: StreamId,
+        target: Target,
+        before: Option<JoinHandle<()>>,
+        delay: Duration,
+    ) -> Option<Running> {
+        let shared = Arc::clone(&self.0);
+        let name = shared.options.catalog.stream_by_id(stream)?.name.clone();
+        let book = shared.open_book(stream);
+        let (stop, mut told) = watch::channel(false);
+        let pulled = target.clone();
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                note_panic(before.await);
+            }
+            let mut stop = pin!(stopped(&mut told));
+            tokio::select! {
+                () = &mut stop => return,
+                () = sleep(delay) => {}
+            }
+            pull(&shared, name, pulled, book, stop).await;
+        });
+        Some(Running { target, stop, task })
+    }
+}
+
+async fn pull(
+    shared: &Shared,
+    stream: StreamName,
+    target: Target,
+    book: Book,
+    stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+) {
+    let Shared { options, beat, .. } = shared;
+    Box::pin(Puller { options, beat: *beat, stream, target, book }.run(stop)).await;
+}
+
+impl Shared {
+    /// A new page for a source: an earlier one of the same stream is of no interest any more.
+    fn open_book(&self, stream: StreamId) -> Book {
+        let book = Book::new(self.options.clock.now());
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.insert(stream, book.clone());
+        book
+    }
+
+    fn forget(&self, keep: impl Fn(&StreamId) -> bool) {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.retain(|stream, _| keep(stream));
+    }
+}
+
+fn note_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the task of a source failed");
+    }
+}
