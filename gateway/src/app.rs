@@ -10,6 +10,7 @@ use catalog::Catalog;
 use fragment_log::Log;
 use indexer::{IndexError, Indexer, Swept};
 use ingest::Ingest;
+use ingest::pull::Pullers;
 use playback::Playback;
 
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub struct App {
     pub indexer: Arc<Indexer>,
     /// Fragments in.
     pub ingest: Ingest,
+    /// Fragments in from where sources say.
+    pub pullers: Pullers,
     /// How long streams that are made without a retention keep their footage.
     pub device_retention: Duration,
     /// Fragments out.

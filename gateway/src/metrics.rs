@@ -9,6 +9,7 @@ use fragment_log::LaneMetrics;
 use http::StatusCode;
 use indexer::LaneSpace;
 use ingest::StreamState;
+use ingest::pull::PullState;
 
 use crate::app::App;
 use crate::video::OPERATIONS;
@@ -95,6 +96,7 @@ pub fn page(app: &App) -> String {
     page.family("millrace_build_info", "gauge", "The version that runs.");
     page.sample("millrace_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     streams(&mut page, app);
+    sources(&mut page, app);
     gateway(&mut page, &app.metrics);
     log(&mut page, app);
     index(&mut page, app);
@@ -114,6 +116,34 @@ fn streams(page: &mut Page, app: &App) {
     page.family("millrace_streams", "gauge", "Video streams of the account, by what their publishers do.");
     for (state, count) in [("live", live), ("stale", stale), ("offline", offline)] {
         page.sample("millrace_streams", &[("state", state)], count);
+    }
+}
+
+fn sources(page: &mut Page, app: &App) {
+    let sources = app.catalog.sources();
+    let sources = sources.borrow().clone();
+    let streams = app.catalog.streams();
+    let pulled: Vec<_> = streams
+        .values()
+        .filter(|stream| sources.contains_key(&stream.id))
+        .filter_map(|stream| Some((stream.name.as_str(), app.pullers.health(stream.id)?)))
+        .collect();
+    page.family("millrace_source_up", "gauge", "1 for a source whose media comes in.");
+    for (stream, health) in &pulled {
+        let up = health.state == PullState::Online;
+        page.sample("millrace_source_up", &[("stream", stream)], u8::from(up));
+    }
+    page.family(
+        "millrace_source_reconnects_total",
+        "counter",
+        "Connections after the first that brought media.",
+    );
+    for (stream, health) in &pulled {
+        page.sample("millrace_source_reconnects_total", &[("stream", stream)], health.reconnects);
+    }
+    page.family("millrace_source_failures", "gauge", "Failed attempts since media came in last.");
+    for (stream, health) in &pulled {
+        page.sample("millrace_source_failures", &[("stream", stream)], health.failures);
     }
 }
 

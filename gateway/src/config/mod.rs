@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use base::Limits;
 use ingest::TimestampSource;
+use ingest::pull::Network;
 
 pub use error::ConfigError;
 pub use example::example;
@@ -41,6 +42,10 @@ pub struct Config {
     pub master_key_command: Vec<String>,
     /// How long streams that a device's first push makes keep their footage.
     pub device_retention: Duration,
+    /// Networks that sources may be pulled from; none for every address but link-local ones.
+    pub sources_allow: Vec<Network>,
+    /// Certificates in PEM that sign those of `rtsps` sources; none to take any.
+    pub sources_ca: Option<PathBuf>,
     /// Free space below which the oldest footage goes.
     pub free_floor: Share,
     /// Free space below which no new data is taken.
@@ -90,6 +95,8 @@ impl Default for Config {
             master_key_file: None,
             master_key_command: Vec::new(),
             device_retention: Duration::from_hours(7 * 24),
+            sources_allow: Vec::new(),
+            sources_ca: None,
             free_floor: Share::Percent(5),
             reserve: Share::Percent(1),
             tail_ring: Memory(256 * 1024 * 1024),

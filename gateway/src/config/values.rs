@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ingest::TimestampSource;
+use ingest::pull::Network;
 
 /// A field of the configuration.
 pub trait Value {
@@ -68,20 +69,25 @@ impl Value for Option<PathBuf> {
     }
 }
 
-impl Value for Vec<IpAddr> {
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        *self = text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-            .map(|part| part.parse().map_err(|_| "is not a list of IP addresses with commas between".into()))
-            .collect::<Result<_, String>>()?;
-        Ok(())
-    }
-    fn show(&self) -> String {
-        self.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-    }
+/// Reads and shows a list with commas between.
+macro_rules! list {
+    ($of:ty, $what:literal) => {
+        impl Value for Vec<$of> {
+            fn set(&mut self, text: &str) -> Result<(), String> {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                let refuse = |_| concat!("is not a list of ", $what, " with commas between").to_owned();
+                *self = parts.map(|part| part.parse().map_err(refuse)).collect::<Result<_, String>>()?;
+                Ok(())
+            }
+            fn show(&self) -> String {
+                self.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+            }
+        }
+    };
 }
+
+list!(IpAddr, "IP addresses");
+list!(Network, "networks, such as 192.168.0.0/16 or fd00::/8,");
 
 /// A program and its arguments, as text with spaces between.
 pub fn words(command: &str) -> Vec<String> {

@@ -21,6 +21,7 @@ mod retention;
 mod route;
 mod session;
 mod sign_in;
+mod source;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ static ROUTES: &[&[&Route]] = &[
     streams::ROUTES,
     labels::ROUTES,
     retention::ROUTES,
+    source::ROUTES,
     holds::ROUTES,
     timeline::ROUTES,
     hls::ROUTES,

@@ -10,12 +10,14 @@ use axum::routing::{delete, get, put};
 use base::{FragmentMeta, FragmentNumber, StreamName, Tags, Timestamp};
 use catalog::{Action, NewStream, Stream};
 use http::{Method, StatusCode, Uri};
+use ingest::pull::PullHealth;
 use ingest::{StreamHealth, StreamState};
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
 use super::params::{Body, Named};
 use super::route::{Access, Answer, Field, Kind, Route};
+use super::source;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::error::ApiError;
@@ -55,6 +57,7 @@ const DETAIL: &[Field] = &[
     Field::optional("clock_source", Kind::Text, "what producer times follow"),
     Field::optional("clock_offset_ms", Kind::Number, "camera's clock minus the server's"),
     Field::optional("peer", Kind::Text, "where the publisher sends from"),
+    Field::optional("source", Kind::Object(source::HEALTH), "how pulling from its source is doing"),
     Field::optional(
         "health",
         Kind::Object(&[]),
@@ -156,6 +159,7 @@ struct Detail {
     clock_source: Option<base::ClockSource>,
     clock_offset_ms: Option<i64>,
     peer: Option<String>,
+    source: Option<PullHealth>,
 }
 
 /// The stream of this name, for someone who may do this. Whether it exists is told only to them.
@@ -263,6 +267,7 @@ fn detail(app: &App, stream: &Stream) -> Detail {
         clock_offset_ms: meta.and_then(|meta| meta.clock_offset_ms),
         peer: health.as_ref().and_then(|health| health.peer).map(|peer| peer.to_string()),
         health,
+        source: app.pullers.health(stream.id),
     }
 }
 

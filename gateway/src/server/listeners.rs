@@ -82,6 +82,11 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// All of them.
+    pub(super) fn all(&self) -> [SocketAddr; 5] {
+        [self.http, self.https, self.rtsp, self.rtsps, self.webrtc]
+    }
+
     /// Writes the file, whole or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<(), ServerError> {
         let partial = path.with_extension("partial");

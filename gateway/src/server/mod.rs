@@ -8,6 +8,7 @@ mod demo;
 mod error;
 mod http;
 mod listeners;
+mod pull;
 mod space;
 mod storage;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use base::{Clock, Entropy, FragmentMeta, StreamId};
 use indexer::Indexer;
+use ingest::pull::{AddressRules, PullOptions, Pullers, Timing};
 use ingest::{Ingest, IngestOptions, Resume, rtsp};
 use playback::Playback;
 use tokio::sync::watch;
@@ -82,7 +84,8 @@ impl Server {
         let addresses = listeners.addresses().map_err(ServerError::file(&config.data))?;
         let names = tls::names(&config);
         let certificates = Certificates::load(&config, &names, &*clock)?;
-        let app = assemble(&config, storage, &addresses, clock, entropy);
+        let tls = pull::tls(&config)?;
+        let app = assemble(&config, storage, &addresses, tls, clock, entropy);
         let (stop, stopped) = watch::channel(false);
         let keep = space::Keep { floor: config.free_floor, reserve: config.reserve };
         #[cfg_attr(not(feature = "gstreamer"), expect(unused_mut, reason = "only the demo adds to them"))]
@@ -151,6 +154,7 @@ fn assemble(
     config: &Config,
     storage: Storage,
     addresses: &Addresses,
+    tls: Arc<rustls::ClientConfig>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Arc<App> {
@@ -162,6 +166,16 @@ fn assemble(
         limits: Arc::new(config.limits.clone()),
         resume: Arc::new(LastRecorded(Arc::clone(&indexer))),
         timestamps: config.timestamps,
+    });
+    let pullers = Pullers::new(PullOptions {
+        ingest: ingest.clone(),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        limits: Arc::new(config.limits.clone()),
+        rules: AddressRules { allow: config.sources_allow.clone(), own: addresses.all().to_vec() },
+        tls,
+        timing: Timing::default(),
     });
     Arc::new(App {
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
@@ -176,6 +190,7 @@ fn assemble(
         catalog,
         indexer,
         ingest,
+        pullers,
         device_retention: config.device_retention,
         metrics: Metrics::new(recovered),
         sign_in_links: SignInLinks::default(),
@@ -206,6 +221,7 @@ fn spawn(
     tasks.spawn(Arc::clone(&server).serve(rtsp, None, stopped.clone()));
     tasks.spawn(server.serve(rtsps, Some(certificates.rtsp), stopped.clone()));
 
+    tasks.spawn(app.pullers.clone().run(stopped.clone()));
     tasks.spawn(webrtc::refuse(webrtc, stopped.clone()));
     tasks.spawn(space::keep(Arc::clone(app), keep, stopped.clone()));
     tasks

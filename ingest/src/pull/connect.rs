@@ -46,7 +46,8 @@ pub(super) async fn connect(
     Err(last.unwrap_or_else(nothing))
 }
 
-async fn resolve(url: &SourceUrl, patience: Duration) -> Result<Vec<SocketAddr>, PullError> {
+/// The addresses of a host.
+pub(super) async fn resolve(url: &SourceUrl, patience: Duration) -> Result<Vec<SocketAddr>, PullError> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, url.port)]);
     }

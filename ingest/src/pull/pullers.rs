@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::connect::resolve;
 use super::health::Book;
 use super::puller::Puller;
 use super::target::Target;
-use super::{PullHealth, PullOptions};
+use super::{AddressError, PullHealth, PullOptions, SourceUrl};
 use crate::rtsp::beat::Beat;
 use crate::rtsp::stopped;
 
@@ -50,9 +51,16 @@ impl Pullers {
         books.get(&stream).map(Book::read)
     }
 
-    /// Which addresses may be pulled from.
-    pub fn rules(&self) -> &super::AddressRules {
-        &self.0.options.rules
+    /// Whether a source may be connected to, as far as its name tells now. A name that has no address at
+    /// the moment is no reason to refuse it: cameras come and go.
+    ///
+    /// # Errors
+    /// [`AddressError`] where none of its addresses may be pulled from.
+    pub async fn check(&self, url: &SourceUrl) -> Result<(), AddressError> {
+        let PullOptions { rules, timing, .. } = &self.0.options;
+        let addresses = resolve(url, timing.answer).await.unwrap_or_default();
+        let checked: Vec<_> = addresses.iter().map(|address| rules.check(*address)).collect();
+        if checked.iter().any(Result::is_ok) { Ok(()) } else { checked.into_iter().collect() }
     }
 
     /// Pulls until `shutdown` is true or its sender is gone. Returns when every session has ended and

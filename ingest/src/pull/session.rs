@@ -115,12 +115,12 @@ impl<'a> Attempt<'a> {
         let patience = self.options.timing.answer;
         let mut client = Client::new(stream, self.target.url.credentials.as_ref(), entropy, patience);
         let begun = tokio::select! {
-            () = &mut stop => return Outcome { error: None, online: None, lost: None },
-            begun = self.begin(&mut client, local, peer) => begun,
+            () = &mut stop => None,
+            begun = self.begin(&mut client, local, peer) => Some(begun),
         };
         let now = self.options.clock.monotonic();
-        match begun {
-            Ok((recording, description, agreed, keep_alive)) => {
+        match begun.transpose() {
+            Ok(Some((recording, description, agreed, keep_alive))) => {
                 let timeout = client.session.as_ref().map_or(KEEP_ALIVE, |session| session.timeout);
                 let playing = Playing {
                     attempt: self,
@@ -137,10 +137,10 @@ impl<'a> Attempt<'a> {
                 };
                 playing.run(stop).await
             }
-            Err(error) => {
-                let url = self.target.url.request.clone();
-                let lost = say_goodbye(&mut client, &url, Some(&error), now).await;
-                Outcome { error: Some(error), online: None, lost }
+            told => {
+                let error = told.err();
+                let lost = say_goodbye(&mut client, &self.target.url.request, error.as_ref(), now).await;
+                Outcome { error, online: None, lost }
             }
         }
     }
@@ -153,12 +153,11 @@ impl<'a> Attempt<'a> {
         peer: SocketAddr,
     ) -> Result<(Recording, Description, Agreed, &'static str), PullError> {
         let request = &self.target.url.request;
-        let options = client.request("OPTIONS", request, &[]).await;
-        let keep_alive = match &options {
-            Ok(options) if knows(options, "GET_PARAMETER") => "GET_PARAMETER",
-            // Those that refuse OPTIONS before DESCRIBE have signed nobody in yet.
+        let keep_alive = match client.request("OPTIONS", request, &[]).await {
+            Ok(options) if knows(&options, "GET_PARAMETER") => "GET_PARAMETER",
+            // Some know no OPTIONS before DESCRIBE has signed in.
             Ok(_) | Err(PullError::Refused { .. }) => "OPTIONS",
-            Err(_) => return Err(options.err().unwrap_or(PullError::Closed)),
+            Err(error) => return Err(error),
         };
         let described = client.request("DESCRIBE", request, &[("Accept", "application/sdp")]).await?;
         let header = |name: &HeaderName| described.header(name).map(|value| value.as_str());

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 mod bad_input;
+mod camera;
 #[cfg(feature = "gstreamer")]
 mod demo;
 mod hall;
 mod publishers;
+mod pull;
 mod raw_client;

@@ -3,6 +3,7 @@
 mod answers;
 mod encryption;
 mod sign_in;
+mod source;
 mod space;
 mod watching;
 mod world;

@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use indexer::{Indexer, IndexerOptions};
+use ingest::pull::{AddressRules, PullOptions, Pullers, Timing, tls};
 use ingest::{Ingest, IngestOptions, Resume, TimestampSource};
 use playback::Playback;
 use serde_json::Value;
@@ -174,6 +175,16 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         resume: Arc::new(Afresh),
         timestamps: TimestampSource::default(),
     });
+    let pullers = Pullers::new(PullOptions {
+        ingest: ingest.clone(),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        limits: Arc::new(Limits::default()),
+        rules: AddressRules { allow: Vec::new(), own: vec!["127.0.0.1:8554".parse().unwrap()] },
+        tls: tls::client_config(None).unwrap(),
+        timing: Timing::default(),
+    });
     Arc::new(App {
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),
@@ -192,6 +203,7 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         catalog,
         indexer,
         ingest,
+        pullers,
         device_retention: RETENTION,
         metrics: Metrics::default(),
         sign_in_links: SignInLinks::default(),

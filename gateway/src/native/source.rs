@@ -1,0 +1,171 @@
+//! The source of a stream: where its media is pulled from, and how that goes.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, put};
+use base::{StreamName, Timestamp, TimestampSource};
+use catalog::{Action, NewSource, Secret, Source, SourceTransport, Stream};
+use http::{Method, StatusCode, Uri};
+use ingest::pull::{PullHealth, SourceUrl};
+use serde::{Deserialize, Serialize};
+
+use super::caller::Caller;
+use super::params::{Body, Named};
+use super::route::{Access, Answer, Field, Kind, Route};
+use super::streams;
+use crate::app::App;
+use crate::error::ApiError;
+
+const TRANSPORT: Kind = Kind::Choice(&["auto", "tcp", "udp"]);
+const TIMESTAMPS: Kind = Kind::Choice(&["auto", "camera", "server"]);
+
+const WANTED: &[Field] = &[
+    Field::new(
+        "url",
+        Kind::Text,
+        "rtsp:// or rtsps://USER:PASSWORD@HOST:PORT/PATH; with / in the password as %2F, and % as %25",
+    ),
+    Field::optional(
+        "transport",
+        TRANSPORT,
+        "how packets come; auto, the default, is TCP, and UDP where that is refused",
+    ),
+    Field::optional("timestamps", TIMESTAMPS, "which clock names producer timestamps; auto is the default"),
+];
+
+/// How pulling is doing.
+pub(super) const HEALTH: &[Field] = &[
+    Field::new("state", Kind::Choice(&["connecting", "online", "waiting"]), "where the source stands"),
+    Field::new("since", Kind::Time, "since when"),
+    Field::optional("reason", Kind::Text, "why the last connection failed or ended"),
+    Field::optional("next_try", Kind::Time, "when the next attempt is made, while waiting"),
+    Field::new("failures", Kind::Number, "attempts that failed since media came in last"),
+    Field::new("reconnects", Kind::Number, "connections after the first that brought media"),
+    Field::optional("transport", Kind::Text, "how packets come, while online: tcp or udp"),
+    Field::new("left_out", Kind::List(&Kind::Text), "what of the camera's offer is not recorded, and why"),
+];
+
+const SOURCE: &[Field] = &[
+    Field::new("stream", Kind::Text, "the stream that is recorded"),
+    Field::new("url", Kind::Text, "the source's URL, without its credentials"),
+    Field::new("transport", TRANSPORT, "how packets are asked for"),
+    Field::new("timestamps", TIMESTAMPS, "which clock names producer timestamps"),
+    Field::new("set", Kind::Time, "when it was set"),
+    Field::optional("health", Kind::Object(HEALTH), "how pulling is doing"),
+];
+
+static SHOW: Route = Route {
+    method: Method::GET,
+    path: "/v1/streams/{name}/source",
+    summary: "Where a stream is pulled from, and how that goes",
+    access: Access::Administrator,
+    query: &[],
+    body: None,
+    answer: Answer::Json(200, SOURCE),
+    handler: || get(show),
+};
+
+static REPLACE: Route = Route {
+    method: Method::PUT,
+    path: "/v1/streams/{name}/source",
+    summary: "Pull a stream from a camera, in place of the source that it may have; makes the stream where there is none",
+    access: Access::Administrator,
+    query: &[],
+    body: Some(WANTED),
+    answer: Answer::Json(200, SOURCE),
+    handler: || put(replace),
+};
+
+static REMOVE: Route = Route {
+    method: Method::DELETE,
+    path: "/v1/streams/{name}/source",
+    summary: "Pull a stream no more; what was recorded stays",
+    access: Access::Administrator,
+    query: &[],
+    body: None,
+    answer: Answer::Empty(204),
+    handler: || delete(remove),
+};
+
+pub(super) static ROUTES: &[&Route] = &[&SHOW, &REPLACE, &REMOVE];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    url: Secret,
+    #[serde(default)]
+    transport: SourceTransport,
+    #[serde(default)]
+    timestamps: TimestampSource,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    stream: StreamName,
+    url: String,
+    transport: SourceTransport,
+    timestamps: TimestampSource,
+    set: Timestamp,
+    health: Option<PullHealth>,
+}
+
+async fn show(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    SHOW.params(&uri)?;
+    let stream = streams::find(&app, &who, Action::Manage, &name)?;
+    let none = || ApiError::not_found(format!("the stream {name} has no source"));
+    let source = app.catalog.source(stream.id).ok_or_else(none)?;
+    Ok(shown(&app, &stream, &source))
+}
+
+async fn replace(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Named(name): Named,
+    uri: Uri,
+    Body(wanted): Body<Wanted>,
+) -> Result<Response, ApiError> {
+    REPLACE.params(&uri)?;
+    who.require(Action::Manage, &name)?;
+    let Wanted { url, transport, timestamps } = wanted;
+    check(&app, &url).await?;
+    let stream = app.catalog.stream_to_pull(&name).await?;
+    let source = app.catalog.set_source(stream.id, NewSource { url, transport, timestamps }).await?;
+    Ok(shown(&app, &stream, &source))
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Caller(who): Caller,
+    Named(name): Named,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    REMOVE.params(&uri)?;
+    let stream = streams::find(&app, &who, Action::Manage, &name)?;
+    app.catalog.remove_source(stream.id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whether a URL may be pulled from, as far as can be said now: its addresses are looked at again with
+/// every connection.
+pub(super) async fn check(app: &App, url: &Secret) -> Result<SourceUrl, ApiError> {
+    let url = SourceUrl::parse(url.expose()).map_err(|error| ApiError::invalid(format!("url: {error}")))?;
+    app.pullers.check(&url).await.map_err(|error| ApiError::invalid(format!("url: {error}")))?;
+    Ok(url)
+}
+
+fn shown(app: &App, stream: &Stream, source: &Source) -> Response {
+    // One that was stored can be read; what cannot is not shown, since it may hold anything.
+    let url =
+        SourceUrl::parse(source.url.expose()).map_or_else(|error| error.to_string(), |url| url.to_string());
+    let Source { transport, timestamps, set, .. } = *source;
+    let health = app.pullers.health(stream.id);
+    Json(Shown { stream: stream.name.clone(), url, transport, timestamps, set, health }).into_response()
+}
