@@ -16,6 +16,7 @@ mod media;
 mod openapi;
 pub mod page;
 mod params;
+mod probe;
 mod refusal;
 mod retention;
 mod route;
@@ -46,6 +47,7 @@ static ROUTES: &[&[&Route]] = &[
     labels::ROUTES,
     retention::ROUTES,
     source::ROUTES,
+    probe::ROUTES,
     holds::ROUTES,
     timeline::ROUTES,
     hls::ROUTES,

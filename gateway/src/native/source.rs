@@ -19,7 +19,8 @@ use super::streams;
 use crate::app::App;
 use crate::error::ApiError;
 
-const TRANSPORT: Kind = Kind::Choice(&["auto", "tcp", "udp"]);
+/// How packets come.
+pub(super) const TRANSPORT: Kind = Kind::Choice(&["auto", "tcp", "udp"]);
 const TIMESTAMPS: Kind = Kind::Choice(&["auto", "camera", "server"]);
 
 const WANTED: &[Field] = &[

@@ -5,14 +5,15 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base::{StreamId, StreamName};
-use catalog::Sources;
-use tokio::sync::watch;
+use base::{StreamId, StreamName, TimestampSource};
+use catalog::{SourceTransport, Sources};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::connect::resolve;
 use super::health::Book;
+use super::probe::{Probe, ProbeError, probe};
 use super::puller::Puller;
 use super::target::Target;
 use super::{AddressError, PullHealth, PullOptions, SourceUrl};
@@ -22,6 +23,9 @@ use crate::rtsp::stopped;
 /// Between the first attempts at two sources, where there is time for that.
 const STEP: Duration = Duration::from_millis(50);
 
+/// Cameras that are looked at at a time.
+const MAX_PROBES: usize = 8;
+
 /// All pullers of an installation. Cheap to clone: clones share everything.
 #[derive(Clone)]
 pub struct Pullers(Arc<Shared>);
@@ -30,6 +34,7 @@ struct Shared {
     options: PullOptions,
     beat: Beat,
     books: Mutex<HashMap<StreamId, Book>>,
+    probes: Semaphore,
 }
 
 /// A source that is pulled.
@@ -42,7 +47,8 @@ struct Running {
 impl Pullers {
     /// Pullers that do nothing until [`Self::run`]. To be called within a tokio runtime.
     pub fn new(options: PullOptions) -> Self {
-        Self(Arc::new(Shared { options, beat: Beat::start(), books: Mutex::default() }))
+        let probes = Semaphore::new(MAX_PROBES);
+        Self(Arc::new(Shared { options, beat: Beat::start(), books: Mutex::default(), probes }))
     }
 
     /// How pulling for the stream is doing; `None` where nothing is pulled.
@@ -61,6 +67,16 @@ impl Pullers {
         let addresses = resolve(url, timing.answer).await.unwrap_or_default();
         let checked: Vec<_> = addresses.iter().map(|address| rules.check(*address)).collect();
         if checked.iter().any(Result::is_ok) { Ok(()) } else { checked.into_iter().collect() }
+    }
+
+    /// Looks at a camera for up to ten seconds, without recording it.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub async fn probe(&self, url: SourceUrl, transport: SourceTransport) -> Result<Probe, ProbeError> {
+        let _permit = self.0.probes.try_acquire().map_err(|_| ProbeError::Busy(MAX_PROBES))?;
+        let target = Target { url, transport, timestamps: TimestampSource::default() };
+        probe(&self.0.options, &target).await
     }
 
     /// Pulls until `shutdown` is true or its sender is gone. Returns when every session has ended and

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::StreamName;
-use catalog::{Principal, SourceTransport};
-use rtsp_types::{HeaderName, Response, StatusCode, headers};
+use catalog::Principal;
+use rtsp_types::{Response, StatusCode, headers};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::client::{Client, Wire};
 use super::connect::{Connected, connect, encrypt};
 use super::description::Description;
+use super::dialogue::Dialogue;
 use super::health::{Agreed, Book};
-use super::setup::Setup;
 use super::target::Target;
 use super::transport::SessionHeader;
 use super::{PullError, PullOptions};
@@ -159,38 +159,20 @@ impl<'a> Attempt<'a> {
             Ok(_) | Err(PullError::Refused { .. }) => "OPTIONS",
             Err(error) => return Err(error),
         };
-        let described = client.request("DESCRIBE", request, &[("Accept", "application/sdp")]).await?;
-        let header = |name: &HeaderName| described.header(name).map(|value| value.as_str());
-        let base = header(&headers::CONTENT_BASE).or_else(|| header(&headers::CONTENT_LOCATION));
-        let description = Description::read(request, base, described.body(), &self.options.limits)?;
+        let Self { options, target, .. } = *self;
+        let mut dialogue = Dialogue { client, local, peer, options, target };
+        let description = dialogue.describe().await?;
         if let Some(lost) = self.lost {
-            end_lost(client, lost).await?;
+            end_lost(dialogue.client, lost).await?;
         }
         // Held before SETUP, so that a camera is not asked for what cannot be recorded.
         let recorder = self.options.ingest.pull(self.stream, peer, self.target.timestamps).await?;
         let ssrc = u32::from_be_bytes(self.options.entropy.bytes());
         let mut recording = Recording::new(recorder, Principal::Source, ssrc);
-        let mut udp = self.target.transport == SourceTransport::Udp;
-        for (at, (number, section)) in description.tracks.iter().enumerate() {
-            let url = description.control(section);
-            let mut setup =
-                Setup { client, local, peer, url: &url, number: *number, section, options: self.options };
-            let track = match setup.run(udp, &recording).await {
-                Err(PullError::Refused { status: StatusCode::UnsupportedTransport, .. })
-                    if at == 0
-                        && self.target.transport == SourceTransport::Auto
-                        && !self.target.url.secure =>
-                {
-                    udp = true;
-                    setup.run(udp, &recording).await?
-                }
-                track => track?,
-            };
-            recording.set_up(track);
-        }
+        let (tracks, transport) = dialogue.set_up(&description).await?;
+        tracks.into_iter().for_each(|track| recording.set_up(track));
         recording.begin()?;
         client.request("PLAY", &description.aggregate, &[("Range", "npt=0.000-")]).await?;
-        let transport = if udp { "udp" } else { "tcp" };
         let agreed = Agreed { transport, left_out: description.left_out.clone() };
         Ok((recording, description, agreed, keep_alive))
     }

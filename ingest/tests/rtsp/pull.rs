@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{Limits, StreamName, SystemClock, SystemEntropy, TimestampSource};
 use catalog::{NewSource, Secret, SourceTransport};
-use ingest::pull::{AddressRules, PullHealth, PullOptions, PullState, Pullers, Timing, tls};
+use ingest::pull::{AddressRules, PullHealth, PullOptions, PullState, Pullers, SourceUrl, Timing, tls};
 use ingest::{Ended, StreamHealth};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -348,5 +348,30 @@ async fn encrypted_cameras_are_pulled_from_over_tcp() {
     let pulling = Pulling::start().await;
     pulling.set(&camera.url("").replace("rtsp:", "rtsps:"), SourceTransport::Auto).await;
     pulling.until("a fragment", |pulling| pulling.fragments() >= 1).await;
+    pulling.close().await;
+}
+
+#[tokio::test]
+async fn a_probe_tells_what_a_camera_sends() {
+    let pulling = Pulling::start().await;
+    let url = |camera: &Camera, user: &str| SourceUrl::parse(&camera.url(user)).unwrap();
+    for transport in [SourceTransport::Auto, SourceTransport::Udp] {
+        let media = format!("{}{AUDIO}m=audio 0 RTP/AVP 0\r\n", video());
+        let camera = Camera::start(Habits { media, ..Habits::default() }).await;
+        let probe = pulling.pullers.probe(url(&camera, "me:secret@"), transport).await.unwrap();
+        let [picture, sound] = probe.tracks.as_slice() else { panic!("{probe:?}") };
+        assert_eq!((picture.codec.as_deref(), picture.width, picture.height), (Some("h264"), 64, 64));
+        assert_eq!((sound.codec.as_deref(), sound.sample_rate, sound.channels), (Some("aac"), 48_000, 1));
+        assert_eq!((picture.frame_rate, probe.gop_seconds), (Some(25.0), Some(0.2)));
+        assert!(probe.clock_reports && probe.first_key_frame_ms.is_some());
+        assert!(probe.left_out.iter().any(|text| text.contains("PCMU")), "{probe:?}");
+        assert!(!format!("{probe:?}").contains("secret"), "{probe:?}");
+        assert_eq!((camera.sessions(), camera.count("TEARDOWN")), (0, 1));
+    }
+    let refusing = Habits { statuses: vec![("PLAY", "404 Not Found")], ..Habits::default() };
+    let camera = Camera::start(refusing).await;
+    let error = pulling.pullers.probe(url(&camera, ""), SourceTransport::Auto).await.unwrap_err();
+    assert!(error.to_string().contains("check the URL"), "{error}");
+    assert_eq!(camera.sessions(), 0);
     pulling.close().await;
 }

@@ -16,6 +16,7 @@ mod edits;
 mod log;
 mod memory;
 mod mkv;
+mod pull;
 mod rtp;
 mod rtsp;
 mod signature;
@@ -48,6 +49,10 @@ targets! {
     log_segment => log::segment,
     mkv_fragment => mkv::fragment,
     names => text::names,
+    pull_challenge => pull::challenge,
+    pull_description => pull::description,
+    pull_setup => pull::setup,
+    pull_url => pull::url,
     rtcp => rtp::rtcp,
     rtsp_digest => rtsp::digest,
     rtsp_framing => rtsp::framing,

@@ -57,3 +57,19 @@ async fn what_cannot_be_pulled_is_refused_and_not_repeated() {
     }
     assert_eq!(world.plain(Method::GET, DOOR, &[]).await.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn a_probe_says_what_is_wrong_with_a_camera() {
+    let world = World::with(0).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    let body = format!(r#"{{"url": "rtsp://a:hunter2@{nobody}/x"}}"#);
+    let failed = world.signed(Method::POST, "/v1/probe", &body).await;
+    assert_eq!(failed.status, StatusCode::BAD_GATEWAY);
+    let text = failed.refusal();
+    assert!(text.contains("does not accept the connection") && !text.contains("hunter2"), "{text}");
+    let own = world.signed(Method::POST, "/v1/probe", r#"{"url": "rtsp://127.0.0.1:8554/x"}"#).await;
+    assert_eq!(own.status, StatusCode::BAD_REQUEST);
+    assert_eq!(world.plain(Method::POST, "/v1/probe", &[]).await.status, StatusCode::FORBIDDEN);
+}
