@@ -120,13 +120,11 @@ fn streams(page: &mut Page, app: &App) {
 }
 
 fn sources(page: &mut Page, app: &App) {
-    let sources = app.catalog.sources();
-    let sources = sources.borrow().clone();
+    let sources = app.pullers.all();
     let streams = app.catalog.streams();
     let pulled: Vec<_> = streams
         .values()
-        .filter(|stream| sources.contains_key(&stream.id))
-        .filter_map(|stream| Some((stream.name.as_str(), app.pullers.health(stream.id)?)))
+        .filter_map(|stream| Some((stream.name.as_str(), sources.get(&stream.id)?)))
         .collect();
     page.family("millrace_source_up", "gauge", "1 for a source whose media comes in.");
     for (stream, health) in &pulled {

@@ -17,19 +17,20 @@ use crate::server::Server;
 
 /// Runs until a signal ends it.
 pub(super) fn run(file: Option<PathBuf>, settings: &Overrides) -> Result<ExitCode, CliError> {
-    let config = settings.config(file)?;
+    let config = settings.config(file.clone())?;
     logging::start(&config)?;
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(config));
+    let result = runtime.block_on(serve(config, file, settings));
     // What still reads from the disk must not hold the process.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: Config) -> Result<ExitCode, CliError> {
+async fn serve(config: Config, file: Option<PathBuf>, settings: &Overrides) -> Result<ExitCode, CliError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let (data, demo) = (config.data.clone(), config.demo);
     let server = Server::start(config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
     let at = server.addresses();
@@ -53,14 +54,31 @@ async fn serve(config: Config) -> Result<ExitCode, CliError> {
             credentials.display()
         ))?;
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => reload(&server, file.clone(), settings),
+        }
     }
     tracing::info!("stopping: storing what is open");
     server.stop().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the sources of the configuration file as it is now; all else stays until the next start.
+fn reload(server: &Server, file: Option<PathBuf>, settings: &Overrides) {
+    match settings.config(file) {
+        Ok(config) => {
+            tracing::info!(
+                sources = config.sources.len(),
+                "configuration read again: sources taken, all else at the next start"
+            );
+            server.configure_sources(config.sources);
+        }
+        Err(error) => tracing::error!(%error, "configuration not taken: all stays as it was"),
+    }
 }
 
 /// Every connection and every open segment takes a descriptor; the soft limit is often 1,024.

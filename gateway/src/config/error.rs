@@ -15,12 +15,14 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not TOML.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: line {line}: {why}", path.display())]
     Toml {
         /// The file.
         path: PathBuf,
-        /// Where and what.
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong there.
+        why: String,
     },
     /// The file has a key that there is not.
     #[error("{}: there is no key {key}{}", path.display(), hint(.nearest))]

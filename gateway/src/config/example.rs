@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::Config;
 use super::settings::SETTINGS;
 use super::values::Value;
+use super::{Config, sources};
 
 /// What `millrace config example` prints: every key, commented out, with its default.
 pub fn example() -> String {
@@ -25,6 +25,7 @@ pub fn example() -> String {
         let _ = writeln!(text, "# --{}, {}", setting.flag, setting.variable());
         let _ = writeln!(text, "#{name} = {}", literal((setting.field)(&mut config)));
     }
+    text.push_str(sources::EXAMPLE);
     text
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::settings::SETTINGS;
+use super::sources;
 use super::{Config, ConfigError};
 
 impl Config {
@@ -18,15 +19,23 @@ impl Config {
 
     /// Takes what a file's text says; `path` is for messages.
     pub(super) fn parse(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
-        let table: toml::Table = text
-            .parse()
-            .map_err(|source| ConfigError::Toml { path: path.into(), source: Box::new(source) })?;
+        // Only the line's number is told: the line may hold a password.
+        let unread = |error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.lines().count().max(1);
+            ConfigError::Toml { path: path.into(), line, why: error.message().to_owned() }
+        };
+        let table: toml::Table = text.parse().map_err(unread)?;
         self.take(path, "", &table)
     }
 
     fn take(&mut self, path: &Path, prefix: &str, table: &toml::Table) -> Result<(), ConfigError> {
         for (name, value) in table {
             let key = format!("{prefix}{name}");
+            if key == sources::KEY {
+                self.take_sources(path, value)?;
+                continue;
+            }
             let is_table = SETTINGS.iter().any(|setting| setting.key.starts_with(&format!("{key}.")));
             if let (toml::Value::Table(inner), true) = (value, is_table) {
                 self.take(path, &format!("{key}."), inner)?;

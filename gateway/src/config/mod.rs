@@ -7,15 +7,18 @@ mod error;
 mod example;
 mod file;
 pub mod settings;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod values;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base::Limits;
+use base::{Limits, StreamName};
+use catalog::NewSource;
 use ingest::TimestampSource;
 use ingest::pull::Network;
 
@@ -42,10 +45,12 @@ pub struct Config {
     pub master_key_command: Vec<String>,
     /// How long streams that a device's first push makes keep their footage.
     pub device_retention: Duration,
+    /// Streams that are pulled from cameras because the file says so.
+    pub sources: BTreeMap<StreamName, NewSource>,
     /// Networks that sources may be pulled from; none for every address but link-local ones.
-    pub sources_allow: Vec<Network>,
+    pub pull_allow: Vec<Network>,
     /// Certificates in PEM that sign those of `rtsps` sources; none to take any.
-    pub sources_ca: Option<PathBuf>,
+    pub pull_ca: Option<PathBuf>,
     /// Free space below which the oldest footage goes.
     pub free_floor: Share,
     /// Free space below which no new data is taken.
@@ -95,8 +100,9 @@ impl Default for Config {
             master_key_file: None,
             master_key_command: Vec::new(),
             device_retention: Duration::from_hours(7 * 24),
-            sources_allow: Vec::new(),
-            sources_ca: None,
+            sources: BTreeMap::new(),
+            pull_allow: Vec::new(),
+            pull_ca: None,
             free_floor: Share::Percent(5),
             reserve: Share::Percent(1),
             tail_ring: Memory(256 * 1024 * 1024),

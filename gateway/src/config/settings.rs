@@ -67,14 +67,14 @@ pub const SETTINGS: &[Setting] = &[
         "Which clock names producer timestamps: auto (the camera's while it is trusted), camera, server.",
         |c| &mut c.timestamps),
 
-    setting("sources.allow", "sources-allow", "NETWORKS",
+    setting("pull.allow", "pull-allow", "NETWORKS",
         "Networks that sources may be pulled from, as addresses with prefix lengths and commas between. Default: every \
          address but link-local ones. This server's own listeners never.",
-        |c| &mut c.sources_allow),
-    setting("sources.ca", "sources-ca", "FILE",
+        |c| &mut c.pull_allow),
+    setting("pull.ca", "pull-ca", "FILE",
         "Certificates in PEM that sign those of rtsps sources. Default: any certificate is taken, since those of \
          cameras are signed by nobody.",
-        |c| &mut c.sources_ca),
+        |c| &mut c.pull_ca),
 
     setting("storage.free_floor", "free-floor", "SHARE",
         "Free space to keep, of the disk under the data folder: below it the oldest footage that nobody holds goes. \

@@ -105,3 +105,32 @@ fn names_are_unique() {
     let keys: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
     assert_eq!((flags.len(), keys.len()), (SETTINGS.len(), SETTINGS.len()));
 }
+
+#[test]
+fn sources_stand_in_tables_of_their_own() {
+    let config = parse(
+        "demo = false\n[pull]\nallow = \"10.0.0.0/8, fd00::/8\"\n[[sources]]\nstream = \"door\"\n\
+         url = \"rtsp://a:hunter2@10.0.0.5/x\"\n[[sources]]\nstream = \"yard\"\nurl = \"rtsps://10.0.0.6/x\"\n\
+         transport = \"tcp\"\ntimestamps = \"camera\"\n",
+    )
+    .unwrap();
+    let names: Vec<_> = config.sources.keys().map(|name| name.as_str()).collect();
+    assert_eq!((names, config.pull_allow.len()), (vec!["door", "yard"], 2));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for (text, word) in [
+        ("[[sources]]\nstream = \"door\"", "url"),
+        ("[[sources]]\nstream = \"do or\"\nurl = \"rtsp://h/x\"", "stream"),
+        ("[[sources]]\nstream = \"a\"\nurl = \"rtsp://a:hunter2@:5/x\"", "no host"),
+        ("[[sources]]\nstream = \"a\"\nurl = \"rtsp://h/hunter2\"\ntransport = \"x\"", "`auto`"),
+        ("[[sources]]\nstream = \"a\"\nurl = \"rtsp://h/hunter2\"\nx = 1", "x"),
+        ("sources = \"rtsp://h/hunter2\"", "[[sources]]"),
+        ("[[sources]]\nurl = \"rtsp://h/hunter2", "line 2"),
+        (
+            "[[sources]]\nstream = \"a\"\nurl = \"rtsp://h/x\"\n[[sources]]\nstream = \"a\"\nurl = \"rtsp://h/x\"",
+            "[[sources]] 2",
+        ),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(word) && !error.contains("hunter2"), "{error}");
+    }
+}

@@ -54,7 +54,8 @@ const SOURCE: &[Field] = &[
     Field::new("url", Kind::Text, "the source's URL, without its credentials"),
     Field::new("transport", TRANSPORT, "how packets are asked for"),
     Field::new("timestamps", TIMESTAMPS, "which clock names producer timestamps"),
-    Field::new("set", Kind::Time, "when it was set"),
+    Field::new("owner", Kind::Choice(&["api", "file"]), "who says so: the API, or the configuration file"),
+    Field::optional("set", Kind::Time, "when it was set, by the API"),
     Field::optional("health", Kind::Object(HEALTH), "how pulling is doing"),
 ];
 
@@ -109,7 +110,8 @@ struct Shown {
     url: String,
     transport: SourceTransport,
     timestamps: TimestampSource,
-    set: Timestamp,
+    owner: &'static str,
+    set: Option<Timestamp>,
     health: Option<PullHealth>,
 }
 
@@ -121,9 +123,12 @@ async fn show(
 ) -> Result<Response, ApiError> {
     SHOW.params(&uri)?;
     let stream = streams::find(&app, &who, Action::Manage, &name)?;
+    if let Some(source) = app.pullers.configured(&name) {
+        return Ok(shown(&app, &stream, &source, "file", None));
+    }
     let none = || ApiError::not_found(format!("the stream {name} has no source"));
     let source = app.catalog.source(stream.id).ok_or_else(none)?;
-    Ok(shown(&app, &stream, &source))
+    Ok(stored(&app, &stream, &source))
 }
 
 async fn replace(
@@ -135,11 +140,12 @@ async fn replace(
 ) -> Result<Response, ApiError> {
     REPLACE.params(&uri)?;
     who.require(Action::Manage, &name)?;
+    check_owner(&app, &name)?;
     let Wanted { url, transport, timestamps } = wanted;
     check(&app, &url).await?;
     let stream = app.catalog.stream_to_pull(&name).await?;
     let source = app.catalog.set_source(stream.id, NewSource { url, transport, timestamps }).await?;
-    Ok(shown(&app, &stream, &source))
+    Ok(stored(&app, &stream, &source))
 }
 
 async fn remove(
@@ -150,6 +156,7 @@ async fn remove(
 ) -> Result<Response, ApiError> {
     REMOVE.params(&uri)?;
     let stream = streams::find(&app, &who, Action::Manage, &name)?;
+    check_owner(&app, &name)?;
     app.catalog.remove_source(stream.id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -162,11 +169,33 @@ pub(super) async fn check(app: &App, url: &Secret) -> Result<SourceUrl, ApiError
     Ok(url)
 }
 
-fn shown(app: &App, stream: &Stream, source: &Source) -> Response {
-    // One that was stored can be read; what cannot is not shown, since it may hold anything.
-    let url =
-        SourceUrl::parse(source.url.expose()).map_or_else(|error| error.to_string(), |url| url.to_string());
-    let Source { transport, timestamps, set, .. } = *source;
+/// Whether the API may change the stream's source.
+fn check_owner(app: &App, name: &StreamName) -> Result<(), ApiError> {
+    if app.pullers.configured(name).is_none() {
+        return Ok(());
+    }
+    Err(ApiError::conflict(format!(
+        "the configuration file says where {name} is pulled from: change its [[sources]] and send SIGHUP"
+    )))
+}
+
+fn stored(app: &App, stream: &Stream, source: &Source) -> Response {
+    let Source { url, transport, timestamps, set, .. } = source.clone();
+    shown(app, stream, &NewSource { url, transport, timestamps }, "api", Some(set))
+}
+
+fn shown(
+    app: &App,
+    stream: &Stream,
+    source: &NewSource,
+    owner: &'static str,
+    set: Option<Timestamp>,
+) -> Response {
+    // One that was taken can be read; what cannot is not shown, since it may hold anything.
+    let url = SourceUrl::parse(source.url.expose());
+    let url = url.map_or_else(|error| error.to_string(), |url| url.to_string());
+    let NewSource { transport, timestamps, .. } = *source;
     let health = app.pullers.health(stream.id);
-    Json(Shown { stream: stream.name.clone(), url, transport, timestamps, set, health }).into_response()
+    let stream = stream.name.clone();
+    Json(Shown { stream, url, transport, timestamps, owner, set, health }).into_response()
 }

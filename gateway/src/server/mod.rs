@@ -16,13 +16,15 @@ mod tests;
 pub mod tls;
 mod webrtc;
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base::{Clock, Entropy, FragmentMeta, StreamId};
+use base::{Clock, Entropy, FragmentMeta, StreamId, StreamName};
+use catalog::NewSource;
 use indexer::Indexer;
 use ingest::pull::{AddressRules, PullOptions, Pullers, Timing};
 use ingest::{Ingest, IngestOptions, Resume, rtsp};
@@ -99,6 +101,11 @@ impl Server {
         Ok(Self { app, addresses, addresses_file, tasks, stop })
     }
 
+    /// Pulls from the sources of a configuration file that was read again.
+    pub fn configure_sources(&self, sources: BTreeMap<StreamName, NewSource>) {
+        self.app.pullers.configure(sources);
+    }
+
     /// Where it listens.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
@@ -173,10 +180,11 @@ fn assemble(
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
         limits: Arc::new(config.limits.clone()),
-        rules: AddressRules { allow: config.sources_allow.clone(), own: addresses.all().to_vec() },
+        rules: AddressRules { allow: config.pull_allow.clone(), own: addresses.all().to_vec() },
         tls,
         timing: Timing::default(),
     });
+    pullers.configure(config.sources.clone());
     Arc::new(App {
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),

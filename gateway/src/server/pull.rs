@@ -14,11 +14,11 @@ use crate::config::Config;
 /// # Errors
 /// [`ServerError::Tls`] for a file that holds no certificates.
 pub(super) fn tls(config: &Config) -> Result<Arc<rustls::ClientConfig>, ServerError> {
-    let Some(path) = &config.sources_ca else {
+    let Some(path) = &config.pull_ca else {
         return client_config(None).map_err(|error| ServerError::Tls(error.to_string()));
     };
     let refuse =
-        |error: &dyn std::fmt::Display| ServerError::Tls(format!("sources.ca {}: {error}", path.display()));
+        |error: &dyn std::fmt::Display| ServerError::Tls(format!("pull.ca {}: {error}", path.display()));
     let roots: Vec<CertificateDer<'static>> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| refuse(&error))?;
     if roots.is_empty() {

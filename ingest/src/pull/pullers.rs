@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{StreamId, StreamName, TimestampSource};
-use catalog::{SourceTransport, Sources};
+use catalog::{NewSource, SourceTransport, Sources};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -23,6 +23,8 @@ use crate::rtsp::stopped;
 /// Between the first attempts at two sources, where there is time for that.
 const STEP: Duration = Duration::from_millis(50);
 
+/// Before another attempt at making the streams of configured sources.
+const AGAIN: Duration = Duration::from_secs(10);
 /// Cameras that are looked at at a time.
 const MAX_PROBES: usize = 8;
 
@@ -35,7 +37,12 @@ struct Shared {
     beat: Beat,
     books: Mutex<HashMap<StreamId, Book>>,
     probes: Semaphore,
+    /// Sources that are not the catalog's: those of the configuration file. They count more.
+    configured: watch::Sender<Configured>,
 }
+
+/// Sources by the names of their streams, which need not exist yet.
+type Configured = Arc<BTreeMap<StreamName, NewSource>>;
 
 /// A source that is pulled.
 struct Running {
@@ -48,7 +55,25 @@ impl Pullers {
     /// Pullers that do nothing until [`Self::run`]. To be called within a tokio runtime.
     pub fn new(options: PullOptions) -> Self {
         let probes = Semaphore::new(MAX_PROBES);
-        Self(Arc::new(Shared { options, beat: Beat::start(), books: Mutex::default(), probes }))
+        let configured = watch::Sender::default();
+        Self(Arc::new(Shared { options, beat: Beat::start(), books: Mutex::default(), probes, configured }))
+    }
+
+    /// Pulls from these besides what the catalog says, and in place of it where both name a stream, which is
+    /// made where there is none.
+    pub fn configure(&self, sources: BTreeMap<StreamName, NewSource>) {
+        self.0.configured.send_replace(Arc::new(sources));
+    }
+
+    /// The stream's source, where it is one of [`Self::configure`].
+    pub fn configured(&self, stream: &StreamName) -> Option<NewSource> {
+        self.0.configured.borrow().get(stream).cloned()
+    }
+
+    /// The health of every source, by stream.
+    pub fn all(&self) -> BTreeMap<StreamId, PullHealth> {
+        let books = self.0.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.iter().map(|(stream, book)| (*stream, book.read())).collect()
     }
 
     /// How pulling for the stream is doing; `None` where nothing is pulled.
@@ -83,15 +108,20 @@ impl Pullers {
     /// what it recorded is stored.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut sources = self.0.options.catalog.sources();
+        let mut configured = self.0.configured.subscribe();
         let mut running = BTreeMap::new();
         let mut stop = pin!(stopped(&mut shutdown));
         loop {
-            let wanted = Arc::clone(&sources.borrow_and_update());
-            self.follow(&wanted, &mut running);
+            let mut targets = targets(&sources.borrow_and_update());
+            let of_file = Arc::clone(&configured.borrow_and_update());
+            let whole = self.0.add_configured(&of_file, &mut targets).await;
+            self.follow(targets, &mut running);
             tokio::select! {
                 () = &mut stop => break,
                 // An error means that the catalog is gone, and with it all that could be recorded.
                 changed = sources.changed() => if changed.is_err() { break },
+                changed = configured.changed() => if changed.is_err() { break },
+                () = sleep(AGAIN), if !whole => {}
             }
         }
         for Running { stop, .. } in running.values() {
@@ -103,14 +133,7 @@ impl Pullers {
     }
 
     /// Starts and stops, so that what runs is what is wanted.
-    fn follow(&self, wanted: &Sources, running: &mut BTreeMap<StreamId, Running>) {
-        let mut targets = BTreeMap::new();
-        for (stream, source) in wanted.iter() {
-            match Target::of(source) {
-                Ok(target) => drop(targets.insert(*stream, target)),
-                Err(error) => tracing::error!(%stream, %error, "a source that was stored cannot be read"),
-            }
-        }
+    fn follow(&self, targets: BTreeMap<StreamId, Target>, running: &mut BTreeMap<StreamId, Running>) {
         let changed = |stream: &StreamId, task: &mut Running| targets.get(stream) != Some(&task.target);
         let mut before: BTreeMap<_, _> = running.extract_if(.., changed).collect();
         for ending in before.values() {
@@ -167,7 +190,41 @@ async fn pull(
     Box::pin(Puller { options, beat: *beat, stream, target, book }.run(stop)).await;
 }
 
+/// What the catalog's sources mean.
+fn targets(sources: &Sources) -> BTreeMap<StreamId, Target> {
+    let mut targets = BTreeMap::new();
+    for (stream, source) in sources.iter() {
+        match Target::of(source) {
+            Ok(target) => drop(targets.insert(*stream, target)),
+            Err(error) => tracing::error!(%stream, %error, "a source that was stored cannot be read"),
+        }
+    }
+    targets
+}
+
 impl Shared {
+    /// Adds the sources of the configuration file; answers whether all of their streams could be made.
+    async fn add_configured(&self, sources: &Configured, targets: &mut BTreeMap<StreamId, Target>) -> bool {
+        let mut whole = true;
+        for (name, source) in sources.iter() {
+            let NewSource { url, transport, timestamps } = source;
+            match (self.options.catalog.stream_to_pull(name).await, SourceUrl::parse(url.expose())) {
+                (Ok(stream), Ok(url)) => {
+                    let target = Target { url, transport: *transport, timestamps: *timestamps };
+                    targets.insert(stream.id, target);
+                }
+                (Err(error), _) => {
+                    whole = false;
+                    tracing::error!(stream = %name, %error, "the stream of a configured source cannot be made");
+                }
+                (_, Err(error)) => {
+                    tracing::error!(stream = %name, %error, "a configured source cannot be read")
+                }
+            }
+        }
+        whole
+    }
+
     /// A new page for a source: an earlier one of the same stream is of no interest any more.
     fn open_book(&self, stream: StreamId) -> Book {
         let book = Book::new(self.options.clock.now());

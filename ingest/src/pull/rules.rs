@@ -70,10 +70,10 @@ pub enum AddressError {
     #[error("{0} is no address of a camera")]
     NotUnicast(IpAddr),
     /// By default.
-    #[error("{0} is link-local, which is not pulled from unless sources.allow names it")]
+    #[error("{0} is link-local, which is not pulled from unless pull.allow names it")]
     LinkLocal(IpAddr),
     /// By setting.
-    #[error("{0} is not among the networks that sources.allow names")]
+    #[error("{0} is not among the networks that pull.allow names")]
     NotAllowed(IpAddr),
     /// One of the server's own listeners.
     #[error("{0} is this server's own: a stream cannot be pulled from another one of the same server")]

@@ -1,5 +1,7 @@
 //! Sources through the API: set, shown without their credentials, removed.
 
+use base::{StreamName, TimestampSource};
+use catalog::{NewSource, Secret, SourceTransport};
 use http::{Method, StatusCode};
 
 use super::world::World;
@@ -72,4 +74,20 @@ async fn a_probe_says_what_is_wrong_with_a_camera() {
     let own = world.signed(Method::POST, "/v1/probe", r#"{"url": "rtsp://127.0.0.1:8554/x"}"#).await;
     assert_eq!(own.status, StatusCode::BAD_REQUEST);
     assert_eq!(world.plain(Method::POST, "/v1/probe", &[]).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_files_sources_are_the_files() {
+    let world = World::with(0).await;
+    let url = Secret::new("rtsp://a:hunter2@192.0.2.9/x");
+    let (transport, timestamps) = (SourceTransport::Tcp, TimestampSource::Server);
+    let name = StreamName::new("door").unwrap();
+    world.app.pullers.configure([(name, NewSource { url, transport, timestamps })].into());
+    let shown = world.get(DOOR).await.json();
+    assert_eq!((&shown["owner"], &shown["url"]), (&"file".into(), &"rtsp://***@192.0.2.9/x".into()));
+    for (method, body) in [(Method::PUT, r#"{"url": "rtsp://192.0.2.7/"}"#), (Method::DELETE, "")] {
+        let refused = world.signed(method, DOOR, body).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+        assert!(refused.refusal().contains("SIGHUP"), "{}", refused.refusal());
+    }
 }
