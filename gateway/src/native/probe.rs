@@ -84,6 +84,7 @@ impl From<ProbeError> for ApiError {
     fn from(error: ProbeError) -> Self {
         let message = error.to_string();
         match error {
+            ProbeError::NotRtsp => Self::invalid(message),
             ProbeError::Busy(_) => Self::unavailable(message),
             ProbeError::Pull(_) | ProbeError::TooLong => {
                 Self { status: StatusCode::BAD_GATEWAY, code: "camera", message }

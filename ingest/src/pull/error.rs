@@ -85,6 +85,12 @@ pub enum PullError {
     /// No media for too long.
     #[error("the camera sent no picture or sound for {} s", .0.as_secs_f32())]
     Silent(Duration),
+    /// GStreamer cannot play the URL.
+    #[error("GStreamer: {0}")]
+    Played(String),
+    /// What was played has an end.
+    #[error("the source has come to its end")]
+    Over,
     /// The stream cannot be recorded.
     #[error(transparent)]
     Ingest(#[from] IngestError),
@@ -125,6 +131,8 @@ impl PullError {
             | Self::Transport(_)
             | Self::Udp(_)
             | Self::Silent(_)
+            | Self::Played(_)
+            | Self::Over
             | Self::Ingest(_)
             | Self::Superseded => Retry::Soon,
         }
@@ -133,7 +141,7 @@ impl PullError {
     /// What the stream's health says about a session that ended so.
     pub(super) fn ended(&self) -> Ended {
         match self {
-            Self::Closed | Self::Broken(_) | Self::Connect { .. } | Self::Resolve { .. } => {
+            Self::Over | Self::Closed | Self::Broken(_) | Self::Connect { .. } | Self::Resolve { .. } => {
                 Ended::Disconnected
             }
             Self::NoAnswer { .. } | Self::Silent(_) | Self::Superseded => Ended::TimedOut,
@@ -147,6 +155,7 @@ impl PullError {
             | Self::Description(_)
             | Self::NoTracks(_)
             | Self::Transport(_)
+            | Self::Played(_)
             | Self::Udp(_) => Ended::ProtocolError,
         }
     }

@@ -4,6 +4,8 @@
 //! (requests) → session (packets in, keep-alives out) → the same [`crate::rtsp`] pieces that take
 //! pushed packets → [`crate::Recorder`]. A source is tried for ever.
 //!
+//! Other URLs are played by GStreamer, where the build has it: `pipeline`, `played`.
+//!
 //! Invariants: no address is connected to that the rules forbid, whatever its name pointed to before;
 //! no answer, log line, error or `Debug` shows a credential; what a camera makes us hold is bounded.
 //!
@@ -16,6 +18,10 @@ pub mod description;
 mod dialogue;
 mod error;
 mod health;
+#[cfg(feature = "gstreamer")]
+mod pipeline;
+#[cfg(feature = "gstreamer")]
+mod played;
 mod probe;
 mod puller;
 mod pullers;

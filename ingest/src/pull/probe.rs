@@ -77,6 +77,9 @@ pub enum ProbeError {
     /// The camera, or the way to it.
     #[error(transparent)]
     Pull(#[from] PullError),
+    /// Only RTSP is looked at.
+    #[error("only rtsp:// and rtsps:// sources can be probed: set this one and look at its health")]
+    NotRtsp,
     /// It took too long.
     #[error("the camera took longer than {} s", LIMIT.as_secs())]
     TooLong,
@@ -127,6 +130,9 @@ impl Seen {
 /// # Errors
 /// [`ProbeError::Pull`], [`ProbeError::TooLong`].
 pub(super) async fn probe(options: &PullOptions, target: &Target) -> Result<Probe, ProbeError> {
+    if target.url.is_played() {
+        return Err(ProbeError::NotRtsp);
+    }
     let until = Instant::now() + LIMIT - GOODBYE;
     let look = async {
         let url = &target.url;

@@ -91,6 +91,10 @@ impl<'a> Attempt<'a> {
     pub(super) async fn run(&'a self, stop: Pin<&mut impl Future<Output = ()>>) -> Outcome {
         let patience = self.options.timing.answer;
         let url = &self.target.url;
+        #[cfg(feature = "gstreamer")]
+        if url.is_played() {
+            return Box::pin(self.play(stop)).await;
+        }
         let Connected { stream, local, peer } = match connect(url, &self.options.rules, patience).await {
             Ok(connected) => connected,
             Err(error) => return Outcome::failed(error),

@@ -6,8 +6,14 @@ use catalog::Secret;
 
 use crate::rtsp::percent_decode;
 
-const RTSP_PORT: u16 = 554;
-const RTSPS_PORT: u16 = 322;
+/// What the pullers themselves speak, with default ports.
+const RTSP: [(&str, u16); 2] = [("rtsp", 554), ("rtsps", 322)];
+/// What GStreamer plays, with default ports, where there is one.
+const PLAYED: [(&str, Option<u16>); 5] =
+    [("http", Some(80)), ("https", Some(443)), ("rtmp", Some(1935)), ("rtmps", Some(443)), ("srt", None)];
+/// What may stand there besides, for messages.
+const PLAYABLE: &str =
+    if cfg!(feature = "gstreamer") { ", http://, https://, rtmp://, rtmps:// or srt://" } else { "" };
 /// What stands for what is not shown.
 const HIDDEN: &str = "***";
 /// Parameters whose values are secrets: cameras take credentials in path and query, too.
@@ -16,7 +22,7 @@ const TELLING: [&str; 10] = ["pass", "pwd", "psw", "auth", "token", "secret", "u
 /// The URL of a source. `Debug` and `Display` show neither credentials nor what looks like them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceUrl {
-    /// Whether the connection is encrypted.
+    /// Whether the RTSP connection is encrypted.
     pub(super) secure: bool,
     /// How to sign in.
     pub(super) credentials: Option<Credentials>,
@@ -39,7 +45,7 @@ pub(super) struct Credentials {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// No scheme, or one that is not spoken.
-    #[error("the URL begins with {0:?}: use rtsp://USER:PASSWORD@HOST:PORT/PATH, or rtsps://")]
+    #[error("the URL begins with {0:?}: use rtsp://USER:PASSWORD@HOST:PORT/PATH, or rtsps://{PLAYABLE}")]
     Scheme(String),
     /// No host, or not the name of one.
     #[error(
@@ -63,11 +69,11 @@ impl SourceUrl {
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         let url = url.trim();
         let (scheme, rest) = url.split_once("://").ok_or_else(|| UrlError::Scheme(String::new()))?;
-        let secure = match scheme.to_ascii_lowercase().as_str() {
-            "rtsp" => false,
-            "rtsps" => true,
-            _ => return Err(UrlError::Scheme(scheme.chars().take(16).collect())),
-        };
+        let named = scheme.to_ascii_lowercase();
+        let rtsp = RTSP.iter().find(|(name, _)| *name == named).map(|(name, port)| (*name, Some(*port)));
+        let played = || PLAYED.iter().find(|(name, _)| cfg!(feature = "gstreamer") && *name == named);
+        let unknown = || UrlError::Scheme(scheme.chars().take(16).collect());
+        let (scheme, usual) = rtsp.or_else(|| played().copied()).ok_or_else(unknown)?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (userinfo, place) = match authority.rsplit_once('@') {
             Some((userinfo, place)) => (Some(userinfo), place),
@@ -81,16 +87,15 @@ impl SourceUrl {
         if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(UrlError::Path);
         }
-        let port = given.unwrap_or(if secure { RTSPS_PORT } else { RTSP_PORT });
-        let scheme = if secure { "rtsps" } else { "rtsp" };
+        let port = given.or(usual).ok_or(UrlError::Port)?;
         let request = format!("{scheme}://{place}{path}");
-        Ok(Self {
-            secure,
-            credentials: userinfo.map(Credentials::parse),
-            host: host.to_owned(),
-            port,
-            request,
-        })
+        let (secure, credentials) = (scheme == "rtsps", userinfo.map(Credentials::parse));
+        Ok(Self { secure, credentials, host: host.to_owned(), port, request })
+    }
+
+    /// Whether it is GStreamer's to play.
+    pub(super) fn is_played(&self) -> bool {
+        !self.request.starts_with("rtsp")
     }
 }
 

@@ -7,6 +7,8 @@ mod camera;
 #[cfg(feature = "gstreamer")]
 mod demo;
 mod hall;
+#[cfg(feature = "gstreamer")]
+mod played;
 mod publishers;
 mod pull;
 mod raw_client;

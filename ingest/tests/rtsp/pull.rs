@@ -28,15 +28,15 @@ const TIMING: Timing = Timing {
 };
 
 /// A hall whose pullers run.
-struct Pulling {
-    hall: Hall,
+pub struct Pulling {
+    pub hall: Hall,
     pullers: Pullers,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Pulling {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let hall = Hall::with(Limits { fragment_target: FRAGMENT, ..Limits::default() }).await;
         let pullers = Pullers::new(PullOptions {
             ingest: hall.ingest.clone(),
@@ -54,34 +54,34 @@ impl Pulling {
     }
 
     /// With a camera that is pulled from as the stream `door`.
-    async fn from(habits: Habits) -> (Self, Camera) {
+    pub async fn from(habits: Habits) -> (Self, Camera) {
         let (pulling, camera) = (Self::start().await, Camera::start(habits).await);
         pulling.set(&camera.url(""), SourceTransport::Auto).await;
         (pulling, camera)
     }
 
-    async fn set(&self, url: &str, transport: SourceTransport) {
+    pub async fn set(&self, url: &str, transport: SourceTransport) {
         let stream = self.hall.catalog.stream_to_pull(&StreamName::new("door").unwrap()).await.unwrap();
         let source = NewSource { url: Secret::new(url), transport, timestamps: TimestampSource::Auto };
         self.hall.catalog.set_source(stream.id, source).await.unwrap();
     }
 
-    fn health(&self) -> Option<PullHealth> {
+    pub fn health(&self) -> Option<PullHealth> {
         let stream = self.hall.catalog.stream(&StreamName::new("door").unwrap()).unwrap();
         self.pullers.health(stream.id)
     }
 
-    fn recording(&self) -> Option<StreamHealth> {
+    pub fn recording(&self) -> Option<StreamHealth> {
         let stream = self.hall.catalog.stream(&StreamName::new("door").unwrap()).unwrap();
         self.hall.ingest.health(stream.id)
     }
 
-    fn fragments(&self) -> usize {
+    pub fn fragments(&self) -> usize {
         self.hall.fragments("door").len()
     }
 
     /// Waits until something is so, and fails after 30 s.
-    async fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
+    pub async fn until(&self, what: &str, is: impl Fn(&Self) -> bool) {
         for _ in 0..1500 {
             if is(self) {
                 return;
@@ -91,7 +91,7 @@ impl Pulling {
         panic!("{what}: {:?} {:?}", self.health(), self.recording());
     }
 
-    async fn until_waiting(&self, reason: &str) -> PullHealth {
+    pub async fn until_waiting(&self, reason: &str) -> PullHealth {
         let waits = |health: &PullHealth| {
             health.state == PullState::Waiting
                 && health.reason.as_ref().is_some_and(|text| text.contains(reason))
@@ -100,7 +100,7 @@ impl Pulling {
         self.health().unwrap()
     }
 
-    async fn close(self) {
+    pub async fn close(self) {
         self.stop.send(true).unwrap();
         tokio::time::timeout(Duration::from_secs(10), self.task).await.unwrap().unwrap();
         self.hall.close().await;

@@ -1,0 +1,117 @@
+//! Sources that GStreamer plays: an HTTP server that sends MPEG-TS, as encoders do.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use catalog::SourceTransport;
+use ingest::pull::PullState;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use crate::pull::Pulling;
+
+/// Four seconds of picture and tone in a transport stream, by ffmpeg.
+async fn transport_stream(audio: &[&str]) -> Vec<u8> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25", "-f", "lavfi"]);
+    command.args(["-i", "sine=sample_rate=48000", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25"]);
+    command.args(["-pix_fmt", "yuv420p", "-t", "4"]).args(audio).args(["-f", "mpegts", "-"]);
+    let made = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let made = tokio::time::timeout(Duration::from_secs(60), made).await.unwrap().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    made.stdout
+}
+
+/// Answers every request with `answer`.
+async fn serve(listener: TcpListener, head: &'static str, body: Vec<u8>) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await;
+        let head = format!("{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        let _ = stream.write_all(&[head.as_bytes(), &body].concat()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transport_stream_is_recorded_until_its_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/live.ts", listener.local_addr().unwrap());
+    let body = transport_stream(&["-c:a", "aac"]).await;
+    let server = tokio::spawn(serve(listener, "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t", body));
+    let pulling = Pulling::start().await;
+    pulling.set(&url, SourceTransport::Auto).await;
+    pulling.until_waiting("come to its end").await;
+    pulling.until("all of it", |pulling| pulling.fragments() >= 4).await;
+    let fragments = pulling.hall.fragments("door");
+    let first: Vec<_> = fragments.iter().filter(|f| f.meta.run_id == fragments[0].meta.run_id).collect();
+    let codecs: Vec<_> = first[0].meta.tracks.iter().map(|track| track.codec.as_str()).collect();
+    assert!(codecs.contains(&"h264") && codecs.contains(&"aac"), "{codecs:?} {:?}", pulling.health());
+    let frames: u32 = first.iter().map(|stored| stored.meta.video().unwrap().frames).sum();
+    assert!((99..=100).contains(&frames), "{frames} of 100 pictures");
+    let milliseconds: u32 = first.iter().map(|stored| stored.meta.duration_ms).sum();
+    assert!((3900..=4100).contains(&milliseconds), "{milliseconds} ms");
+    pulling.close().await;
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_recorded_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/live.ts", listener.local_addr().unwrap());
+    let body = transport_stream(&["-c:a", "mp2"]).await;
+    let server = tokio::spawn(serve(listener, "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t", body));
+    let pulling = Pulling::start().await;
+    pulling.set(&url, SourceTransport::Auto).await;
+    let named = |text: &String| text.contains("audio/mpeg");
+    let left_out =
+        |pulling: &Pulling| pulling.health().is_some_and(|health| health.left_out.iter().any(named));
+    pulling.until("what is left out", left_out).await;
+    pulling.until("the picture", |pulling| pulling.fragments() >= 1).await;
+    pulling.close().await;
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redirections_are_not_followed() {
+    let (first, second) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let url = format!("http://{}/live.ts", first.local_addr().unwrap());
+    let head = format!("HTTP/1.1 302 Found\r\nLocation: http://{}/x", second.local_addr().unwrap());
+    let server = tokio::spawn(serve(first, head.leak(), Vec::new()));
+    let pulling = Pulling::start().await;
+    pulling.set(&url, SourceTransport::Auto).await;
+    pulling
+        .until("a failure", |pulling| {
+            pulling.health().is_some_and(|health| health.state == PullState::Waiting && health.failures >= 2)
+        })
+        .await;
+    let asked = tokio::time::timeout(Duration::from_millis(200), second.accept()).await;
+    assert!(asked.is_err(), "the second server was asked");
+    pulling.close().await;
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn srt_is_recorded_while_it_comes() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let pipeline = format!(
+        "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1 \
+         ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h264parse ! mux. \
+         audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=1 ! audioconvert ! avenc_aac ! aacparse ! mux. \
+         mpegtsmux name=mux ! srtsink uri=srt://{free}?mode=listener wait-for-connection=false"
+    );
+    let mut camera = Command::new("gst-launch-1.0");
+    camera.arg("-q").args(pipeline.split_whitespace()).stdin(Stdio::null()).kill_on_drop(true);
+    let mut camera = camera.spawn().unwrap();
+    let pulling = Pulling::start().await;
+    pulling.set(&format!("srt://{free}"), SourceTransport::Auto).await;
+    pulling.until("fragments", |pulling| pulling.fragments() >= 4).await;
+    let health = pulling.health().unwrap();
+    assert_eq!((health.state, health.transport), (PullState::Online, Some("gstreamer")));
+    assert_eq!(pulling.hall.fragments("door")[1].meta.tracks.len(), 2);
+    camera.kill().await.unwrap();
+    pulling.until("the end", |pulling| pulling.health().unwrap().state == PullState::Waiting).await;
+    pulling.close().await;
+}
