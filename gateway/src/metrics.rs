@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fragment_log::LaneMetrics;
 use http::StatusCode;
 use indexer::LaneSpace;
-use ingest::StreamState;
 use ingest::pull::PullState;
+use ingest::{StreamHealth, StreamState};
 
 use crate::app::App;
 use crate::video::OPERATIONS;
@@ -96,6 +96,7 @@ pub fn page(app: &App) -> String {
     page.family("millrace_build_info", "gauge", "The version that runs.");
     page.sample("millrace_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     streams(&mut page, app);
+    recordings(&mut page, app);
     sources(&mut page, app);
     gateway(&mut page, &app.metrics);
     log(&mut page, app);
@@ -143,6 +144,41 @@ fn sources(page: &mut Page, app: &App) {
     for (stream, health) in &pulled {
         page.sample("millrace_source_failures", &[("stream", stream)], health.failures);
     }
+}
+
+/// What is known of every stream that was recorded since the start.
+fn recordings(page: &mut Page, app: &App) {
+    let streams = app.catalog.streams();
+    let known: Vec<_> = streams
+        .values()
+        .filter_map(|stream| Some((stream.name.as_str(), app.ingest.health(stream.id)?)))
+        .collect();
+    let now = app.clock.now();
+    let mut each = |name: &str, kind: &str, help: &str, value: &dyn Fn(&StreamHealth) -> Option<f64>| {
+        page.family(name, kind, help);
+        for (stream, health) in &known {
+            if let Some(value) = value(health) {
+                page.sample(name, &[("stream", stream)], value);
+            }
+        }
+    };
+    let rate = |health: &StreamHealth| {
+        health.tracks.iter().find(|track| track.width > 0).map(|track| track.frame_rate)
+    };
+    let key = |health: &StreamHealth| health.last_key_frame.map(|at| now.since(at).as_secs_f64());
+    let offset = |health: &StreamHealth| {
+        let ms = health.clock?.offset_ms?;
+        Some(f64::from(i32::try_from(ms).unwrap_or(if ms < 0 { i32::MIN } else { i32::MAX })) / 1000.0)
+    };
+    each("millrace_stream_bitrate_bps", "gauge", "Bits per second of the last fragment.", &|h| {
+        Some(exact(h.bitrate))
+    });
+    each("millrace_stream_frame_rate", "gauge", "Pictures per second of the last fragment.", &rate);
+    each("millrace_stream_key_frame_age_seconds", "gauge", "Since the last video key frame.", &key);
+    each("millrace_stream_packets_lost_total", "counter", "Packets that never came.", &|h| {
+        Some(exact(h.packets_lost))
+    });
+    each("millrace_stream_clock_offset_seconds", "gauge", "Camera's clock minus the server's.", &offset);
 }
 
 fn gateway(page: &mut Page, metrics: &Metrics) {

@@ -27,7 +27,8 @@ const WANTED: &[Field] = &[
     Field::new(
         "url",
         Kind::Text,
-        "rtsp:// or rtsps://USER:PASSWORD@HOST:PORT/PATH; with / in the password as %2F, and % as %25",
+        "rtsp:// or rtsps://USER:PASSWORD@HOST:PORT/PATH, with / in the password as %2F, and % as %25; http, https, \
+         rtmp, rtmps or srt where the build has GStreamer",
     ),
     Field::optional(
         "transport",
@@ -45,7 +46,7 @@ pub(super) const HEALTH: &[Field] = &[
     Field::optional("next_try", Kind::Time, "when the next attempt is made, while waiting"),
     Field::new("failures", Kind::Number, "attempts that failed since media came in last"),
     Field::new("reconnects", Kind::Number, "connections after the first that brought media"),
-    Field::optional("transport", Kind::Text, "how packets come, while online: tcp or udp"),
+    Field::optional("transport", Kind::Text, "how media comes, while online: tcp, udp or gstreamer"),
     Field::new("left_out", Kind::List(&Kind::Text), "what of the camera's offer is not recorded, and why"),
 ];
 

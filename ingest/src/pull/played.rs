@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use media::CodecId;
 use media::rtp::AccessUnit;
+use media::{CodecId, Track};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +17,7 @@ use super::health::Agreed;
 use super::pipeline::{Piece, Playback};
 use super::session::{Attempt, Outcome};
 use super::url::shown;
-use crate::{Ended, Recorder, TrackSource};
+use crate::{Ended, IngestError, Recorder, TrackSource};
 
 /// Pieces on their way from GStreamer's threads.
 const IN_FLIGHT: usize = 64;
@@ -71,12 +72,10 @@ impl Attempt<'_> {
     ) -> Result<(), PullError> {
         let clock = &self.options.clock;
         let silence = self.options.timing.silence;
-        let mut gathering = Some(Gathering::default());
-        let (mut left_out, mut tracks) = (Vec::new(), BTreeSet::new());
-        let mut over = None;
+        let (mut intake, mut left_out) = (Intake::default(), Vec::new());
         let mut heard = Instant::now() + self.options.timing.answer;
         loop {
-            let until = gathering.as_ref().and_then(|gathering| gathering.until);
+            let until = intake.until();
             let piece = tokio::select! {
                 () = &mut stop => return Ok(()),
                 () = recorder.superseded() => return Err(PullError::Superseded),
@@ -84,30 +83,23 @@ impl Attempt<'_> {
                 () = sleep_until(until.unwrap_or(heard)), if until.is_some() => None,
                 piece = pieces.recv() => Some(piece.unwrap_or(Piece::End)),
             };
+            let mut over = None;
             match piece {
                 Some(Piece::Unit(number, unit)) => {
                     heard = Instant::now();
-                    match &mut gathering {
-                        Some(gathering) => gathering.take(number, unit, clock.monotonic()),
-                        None if tracks.contains(&number) => {
-                            recorder.access_unit(number, unit, clock.monotonic()).await?;
-                        }
-                        // It came too late to be one of the recording's tracks.
-                        None => {}
-                    }
+                    intake.take(recorder, number, unit, clock.monotonic()).await?;
                 }
                 Some(Piece::LeftOut(why)) => left_out.push(why),
                 Some(Piece::End) => over = Some(PullError::Over),
                 Some(Piece::Failed(why)) => over = Some(PullError::Played(shown(&why))),
                 None => {}
             }
-            if let Some(gathered) = gathering.take_if(|gathering| gathering.is_done(over.is_some())) {
-                tracks.extend(gathered.tracks.keys().copied());
+            if online.is_none() && intake.is_ready(over.is_some()) {
                 *online = Some(clock.monotonic());
                 let agreed = Agreed { transport: "gstreamer", left_out: std::mem::take(&mut left_out) };
                 self.book.online(self.options.clock.now(), agreed, !self.again);
                 tracing::info!(stream = %self.stream, source = %self.target.url, "pulling");
-                gathered.record(recorder).await?;
+                intake.release(recorder).await?;
             }
             if let Some(over) = over {
                 return Err(over);
@@ -116,40 +108,85 @@ impl Attempt<'_> {
     }
 }
 
-/// What has come before it is known which tracks there are.
-#[derive(Default)]
-struct Gathering {
-    units: Vec<(u8, AccessUnit, Duration)>,
-    tracks: BTreeMap<u8, TrackSource>,
-    until: Option<Instant>,
-    bytes: usize,
+/// Units on their way to the recorder, which has to know the tracks before their first units.
+struct Intake {
+    tracks: BTreeMap<u8, Arc<Track>>,
+    /// Tracks that the recorder has to be told of anew.
+    untold: BTreeSet<u8>,
+    /// What has come while others may join; `None` from then on.
+    early: Option<Early>,
 }
 
-impl Gathering {
-    fn take(&mut self, number: u8, unit: AccessUnit, arrival: Duration) {
-        self.until.get_or_insert(Instant::now() + GATHER);
-        if let Some(track) = &unit.track {
-            let video = track.codec != CodecId::Aac;
-            self.tracks.entry(number).or_insert(TrackSource { number, video, clock_rate: track.timescale });
+#[derive(Default)]
+struct Early {
+    units: Vec<(u8, AccessUnit, Duration)>,
+    bytes: usize,
+    until: Option<Instant>,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self { tracks: BTreeMap::new(), untold: BTreeSet::new(), early: Some(Early::default()) }
+    }
+}
+
+impl Intake {
+    /// When no other track is waited for any more.
+    fn until(&self) -> Option<Instant> {
+        self.early.as_ref()?.until
+    }
+
+    /// Takes a unit. A track that joins late starts a run.
+    async fn take(
+        &mut self,
+        recorder: &mut Recorder,
+        number: u8,
+        mut unit: AccessUnit,
+        arrival: Duration,
+    ) -> Result<(), IngestError> {
+        let joins = match &unit.track {
+            Some(track) => self.tracks.insert(number, Arc::clone(track)).is_none(),
+            None => false,
+        };
+        if let Some(early) = &mut self.early {
+            early.until.get_or_insert(Instant::now() + GATHER);
+            early.bytes += unit.data.len();
+            early.units.push((number, unit, arrival));
+            return Ok(());
         }
-        self.bytes += unit.data.len();
-        self.units.push((number, unit, arrival));
+        if joins {
+            self.announce(recorder)?;
+        }
+        let Some(track) = self.tracks.get(&number) else { return Ok(()) };
+        if self.untold.remove(&number) {
+            unit.track = Some(Arc::clone(track));
+        }
+        recorder.access_unit(number, unit, arrival).await
     }
 
     /// Whether nothing more is waited for. Where no track is known there is nothing to record.
-    fn is_done(&self, ended: bool) -> bool {
-        let over = ended && !self.tracks.is_empty();
-        let late = self.until.is_some_and(|until| Instant::now() >= until);
-        over || late || self.units.len() >= MAX_EARLY || self.bytes >= MAX_EARLY_BYTES
+    fn is_ready(&self, ended: bool) -> bool {
+        let Some(Early { units, bytes, until }) = &self.early else { return false };
+        let late = until.is_some_and(|until| Instant::now() >= until);
+        !self.tracks.is_empty() && (ended || late || units.len() >= MAX_EARLY || *bytes >= MAX_EARLY_BYTES)
     }
 
-    async fn record(self, recorder: &mut Recorder) -> Result<(), PullError> {
-        let tracks: Vec<_> = self.tracks.values().copied().collect();
-        recorder.set_tracks(&tracks)?;
-        let known = |(number, ..): &(u8, _, _)| tracks.iter().any(|track| track.number == *number);
-        for (number, unit, arrival) in self.units.into_iter().filter(known) {
-            recorder.access_unit(number, unit, arrival).await?;
+    /// Hands the recorder what has come so far.
+    async fn release(&mut self, recorder: &mut Recorder) -> Result<(), IngestError> {
+        self.announce(recorder)?;
+        for (number, unit, arrival) in self.early.take().unwrap_or_default().units {
+            self.take(recorder, number, unit, arrival).await?;
         }
         Ok(())
+    }
+
+    fn announce(&mut self, recorder: &mut Recorder) -> Result<(), IngestError> {
+        let source = |(number, track): (&u8, &Arc<Track>)| TrackSource {
+            number: *number,
+            video: track.codec != CodecId::Aac,
+            clock_rate: track.timescale,
+        };
+        self.untold = self.tracks.keys().copied().collect();
+        recorder.set_tracks(&self.tracks.iter().map(source).collect::<Vec<_>>())
     }
 }

@@ -98,9 +98,9 @@ async fn srt_is_recorded_while_it_comes() {
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let pipeline = format!(
         "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1 \
-         ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h264parse ! mux. \
+         ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=300 ! h264parse config-interval=-1 ! mux. \
          audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=1 ! audioconvert ! avenc_aac ! aacparse ! mux. \
-         mpegtsmux name=mux ! srtsink uri=srt://{free}?mode=listener wait-for-connection=false"
+         mpegtsmux alignment=7 name=mux ! srtsink uri=srt://{free}?mode=listener wait-for-connection=false"
     );
     let mut camera = Command::new("gst-launch-1.0");
     camera.arg("-q").args(pipeline.split_whitespace()).stdin(Stdio::null()).kill_on_drop(true);
@@ -110,7 +110,9 @@ async fn srt_is_recorded_while_it_comes() {
     pulling.until("fragments", |pulling| pulling.fragments() >= 4).await;
     let health = pulling.health().unwrap();
     assert_eq!((health.state, health.transport), (PullState::Online, Some("gstreamer")));
-    assert_eq!(pulling.hall.fragments("door")[1].meta.tracks.len(), 2);
+    let codecs: Vec<_> =
+        pulling.hall.fragments("door")[1].meta.tracks.iter().map(|t| t.codec.clone()).collect();
+    assert_eq!(codecs.len(), 2, "{codecs:?} {health:?}");
     camera.kill().await.unwrap();
     pulling.until("the end", |pulling| pulling.health().unwrap().state == PullState::Waiting).await;
     pulling.close().await;
