@@ -167,10 +167,6 @@ impl State {
         objects.into_iter().for_each(|object| drop(new.change(object)));
         new.next_stream = new.next_stream.max(next_stream);
         new.applied = self.applied;
-        // Who follows the sources goes on following.
-        std::mem::swap(&mut new.sources, &mut self.sources);
-        let sources = Arc::clone(&self.sources.borrow());
-        new.sources.send_if_modified(|known| std::mem::replace(known, Arc::clone(&sources)) != sources);
         new.dirty = std::mem::take(&mut self.dirty);
         new.dirty.append(&mut self.rows);
         new.dirty.extend(new.rows.iter().cloned());

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Limits, SystemEntropy, Tags, Timestamp};
-use catalog::{Catalog, CatalogOptions, NewHold, NewStream, Principal, StreamUpdate};
+use base::{Limits, SystemEntropy, Tags, Timestamp, TimestampSource};
+use catalog::{
+    Catalog, CatalogOptions, NewHold, NewSource, NewStream, Principal, Secret, SourceTransport, StreamUpdate,
+};
 use fixtures::{FakeClock, SimDisk};
 use fragment_log::{LaneId, Log, MasterKey, Options};
 use harness::{Answers, DEVICE_RETENTION, Running, name};
@@ -57,6 +59,9 @@ async fn fill(catalog: &Catalog) {
             catalog.clear_hold(stream, "b", &key).await.unwrap();
             catalog.delete_stream(stream, None).await.unwrap();
         } else {
+            let (transport, timestamps) = (SourceTransport::Auto, TimestampSource::Auto);
+            let source = NewSource { url: Secret::new("rtsp://192.0.2.1/"), transport, timestamps };
+            catalog.set_source(stream, source).await.unwrap();
             catalog
                 .update_stream(stream, None, StreamUpdate::AddTags(Tags::from([("a".into(), "b".into())])))
                 .await
