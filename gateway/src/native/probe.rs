@@ -53,6 +53,11 @@ static PROBE: Route = Route {
             ),
             Field::optional("gop_seconds", Kind::Number, "from one video key frame to the next"),
             Field::new("clock_reports", Kind::Boolean, "whether the camera reports its clock"),
+            Field::optional(
+                "picture",
+                Kind::Text,
+                "a key frame as JPEG, in base64, where the build has GStreamer",
+            ),
         ],
     ),
     handler: || post(probe),

@@ -19,6 +19,8 @@ mod dialogue;
 mod error;
 mod health;
 #[cfg(feature = "gstreamer")]
+mod picture;
+#[cfg(feature = "gstreamer")]
 mod pipeline;
 #[cfg(feature = "gstreamer")]
 mod played;

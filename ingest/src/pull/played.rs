@@ -37,8 +37,8 @@ impl Attempt<'_> {
         };
         let (mut recorder, playback, mut pieces) = match played {
             Ok(Some(open)) => open,
-            Ok(None) => return Outcome { error: None, online, lost: None },
-            Err(error) => return Outcome { error: Some(error), online, lost: None },
+            Ok(None) => return Outcome::stopped(),
+            Err(error) => return Outcome::failed(error),
         };
         let ended = self.receive_played(&mut recorder, &mut pieces, stop, &mut online).await.err();
         // Whoever waits to send something has to fail before the pipeline can go down.

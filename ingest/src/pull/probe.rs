@@ -26,6 +26,8 @@ use crate::rtsp::wire::Incoming;
 const LIMIT: Duration = Duration::from_secs(10);
 /// Of these, for saying goodbye.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// Of these, for the picture, which only GStreamer can make.
+const PICTURE: Duration = Duration::from_secs(if cfg!(feature = "gstreamer") { 3 } else { 0 });
 /// How long clock reports are waited for, once all else is known.
 const REPORTS: Duration = Duration::from_secs(6);
 
@@ -46,6 +48,8 @@ pub struct Probe {
     pub gop_seconds: Option<f64>,
     /// Whether the camera reports its clock (RTCP sender reports).
     pub clock_reports: bool,
+    /// A key frame as JPEG, in base64; only where the build has GStreamer.
+    pub picture: Option<String>,
 }
 
 /// One track as it came.
@@ -101,6 +105,8 @@ struct Seen {
     last_bytes: u64,
     key: Option<u32>,
     gop: Option<u32>,
+    #[cfg(feature = "gstreamer")]
+    key_frame: Option<Bytes>,
 }
 
 impl Seen {
@@ -117,6 +123,10 @@ impl Seen {
         if unit.key {
             let since = self.key.replace(unit.rtp_timestamp).map(|key| unit.rtp_timestamp.wrapping_sub(key));
             self.gop = self.gop.or(since);
+            #[cfg(feature = "gstreamer")]
+            if !unit.damaged {
+                self.key_frame = Some(unit.data.clone());
+            }
         }
     }
 
@@ -133,7 +143,7 @@ pub(super) async fn probe(options: &PullOptions, target: &Target) -> Result<Prob
     if target.url.is_played() {
         return Err(ProbeError::NotRtsp);
     }
-    let until = Instant::now() + LIMIT - GOODBYE;
+    let until = Instant::now() + LIMIT - GOODBYE - PICTURE;
     let look = async {
         let url = &target.url;
         let patience = options.timing.answer;
@@ -176,7 +186,11 @@ async fn look(
     let _ = timeout(GOODBYE, client.request("TEARDOWN", &description.aggregate, &[])).await;
     let (watch, transport) = looked?;
     let encodings = description.tracks.into_iter().map(|(_, section)| section.format.encoding);
-    let mut probe = watch.tell(encodings);
+    #[cfg(feature = "gstreamer")]
+    let picture = watch.picture().await;
+    #[cfg(not(feature = "gstreamer"))]
+    let picture = None;
+    let mut probe = Probe { picture, ..watch.tell(encodings) };
     (probe.url, probe.transport, probe.left_out) = (target.url.to_string(), transport, description.left_out);
     Ok(probe)
 }
@@ -283,6 +297,17 @@ impl<'o> Watch<'o> {
         }
     }
 
+    /// The last key frame of the picture.
+    #[cfg(feature = "gstreamer")]
+    async fn picture(&self) -> Option<String> {
+        use base64::Engine;
+        let video = |(track, _): &&(Track, Seen)| track.inbound.video;
+        let (_, Seen { track, key_frame, .. }) = self.tracks.iter().find(video)?;
+        let (track, key_frame) = (track.clone()?, key_frame.clone()?);
+        let jpeg = tokio::task::spawn_blocking(move || super::picture::jpeg(&track, key_frame)).await.ok()?;
+        Some(base64::engine::general_purpose::STANDARD.encode(jpeg?))
+    }
+
     /// What was seen; where and how is for the caller to add.
     fn tell(self, encodings: impl Iterator<Item = String>) -> Probe {
         let gop = |(track, seen): &(Track, Seen)| {
@@ -297,6 +322,7 @@ impl<'o> Watch<'o> {
             first_key_frame_ms: first_key.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
             gop_seconds: self.tracks.iter().find_map(gop),
             clock_reports: self.reports,
+            picture: None,
             tracks: self.tracks.iter().zip(encodings).map(probed).collect(),
         }
     }

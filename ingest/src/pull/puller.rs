@@ -54,7 +54,7 @@ impl Puller<'_> {
                 // A session of ours may be what takes the room: it is ended first, and if that is not
                 // enough, waited for.
                 Some(_) if no_room && !tried => Duration::ZERO,
-                Some(lost) if no_room => lost.until.saturating_sub(now),
+                Some(lost) if no_room => lost.until.saturating_sub(now).min(pause.timing.last_rare),
                 Some(_) | None => pause.next(error.retry(), &*options.entropy),
             };
             self.tell(&error, wait);

@@ -88,21 +88,29 @@ struct Playing<'a, S> {
 
 impl<'a> Attempt<'a> {
     /// Pulls until the connection ends or `stop` resolves.
-    pub(super) async fn run(&'a self, stop: Pin<&mut impl Future<Output = ()>>) -> Outcome {
-        let patience = self.options.timing.answer;
+    pub(super) async fn run(&'a self, mut stop: Pin<&mut impl Future<Output = ()>>) -> Outcome {
         let url = &self.target.url;
         #[cfg(feature = "gstreamer")]
         if url.is_played() {
             return Box::pin(self.play(stop)).await;
         }
-        let Connected { stream, local, peer } = match connect(url, &self.options.rules, patience).await {
+        let patience = self.options.timing.answer;
+        let connected = tokio::select! {
+            () = &mut stop => return Outcome::stopped(),
+            connected = connect(url, &self.options.rules, patience) => connected,
+        };
+        let Connected { stream, local, peer } = match connected {
             Ok(connected) => connected,
             Err(error) => return Outcome::failed(error),
         };
         if !url.secure {
             return Box::pin(self.converse(Socket::new(stream), local, peer, stop)).await;
         }
-        match encrypt(stream, url, &self.options.tls, patience).await {
+        let encrypted = tokio::select! {
+            () = &mut stop => return Outcome::stopped(),
+            encrypted = encrypt(stream, url, &self.options.tls, patience) => encrypted,
+        };
+        match encrypted {
             Ok(stream) => Box::pin(self.converse(stream, local, peer, stop)).await,
             Err(error) => Outcome::failed(error),
         }
@@ -183,7 +191,11 @@ impl<'a> Attempt<'a> {
 }
 
 impl Outcome {
-    fn failed(error: PullError) -> Self {
+    pub(super) fn stopped() -> Self {
+        Self { error: None, online: None, lost: None }
+    }
+
+    pub(super) fn failed(error: PullError) -> Self {
         Self { error: Some(error), online: None, lost: None }
     }
 }

@@ -366,6 +366,8 @@ async fn a_probe_tells_what_a_camera_sends() {
         assert!(probe.clock_reports && probe.first_key_frame_ms.is_some());
         assert!(probe.left_out.iter().any(|text| text.contains("PCMU")), "{probe:?}");
         assert!(!format!("{probe:?}").contains("secret"), "{probe:?}");
+        let is_jpeg = |picture: String| picture.starts_with("/9j/");
+        assert_eq!(probe.picture.is_some_and(is_jpeg), cfg!(feature = "gstreamer"));
         assert_eq!((camera.sessions(), camera.count("TEARDOWN")), (0, 1));
     }
     let refusing = Habits { statuses: vec![("PLAY", "404 Not Found")], ..Habits::default() };
