@@ -15,6 +15,8 @@ pub struct Limits {
     pub rtsp_body_bytes: usize,
     /// How long an RTSP publisher may send nothing before its session ends.
     pub rtsp_idle: Duration,
+    /// WebRTC sessions that may be open at one time, half-made ones included.
+    pub webrtc_sessions: usize,
     /// Bytes of one video or audio frame.
     pub frame_bytes: usize,
     /// Bytes of one fragment (PutMedia quota: 50 MB).
@@ -45,6 +47,7 @@ impl Default for Limits {
             rtsp_header_bytes: 16 * 1024,
             rtsp_body_bytes: 64 * 1024,
             rtsp_idle: Duration::from_secs(30),
+            webrtc_sessions: 2000,
             frame_bytes: 8 * 1024 * 1024,
             fragment_bytes: 50_000_000,
             fragment_target: Duration::from_secs(2),

@@ -9,8 +9,8 @@ use base::{Clock, Entropy, Limits};
 use catalog::Catalog;
 use fragment_log::Log;
 use indexer::{IndexError, Indexer, Swept};
-use ingest::Ingest;
 use ingest::pull::Pullers;
+use ingest::{Ingest, whip};
 use playback::Playback;
 
 use crate::metrics::Metrics;
@@ -41,6 +41,8 @@ pub struct App {
     pub ingest: Ingest,
     /// Fragments in from where sources say.
     pub pullers: Pullers,
+    /// Publishers that come by WebRTC.
+    pub whip: Arc<whip::Server>,
     /// How long streams that are made without a retention keep their footage.
     pub device_retention: Duration,
     /// Fragments out.

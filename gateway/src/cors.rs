@@ -13,14 +13,22 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use crate::native::whip;
+
 const EXPOSED: &str =
-    "x-amzn-requestid, x-amzn-errortype, date, content-length, content-range, accept-ranges, location, link";
+    "x-amzn-requestid, x-amzn-errortype, date, content-length, content-range, accept-ranges, location, link, \
+     etag, accept-post, accept-patch, retry-after, www-authenticate";
 
 /// Answers preflights, and lets pages read every other answer.
 pub async fn allow(request: Request, next: Next) -> Response {
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let takes_offers = request.uri().path().starts_with(whip::PREFIX);
     let mut response = if preflight { allowances(request.headers()) } else { next.run(request).await };
+    if preflight && takes_offers {
+        // WHIP clients look for it in the preflight's answer, too (RFC 9725 §4.2).
+        response.headers_mut().insert(whip::ACCEPT_POST, HeaderValue::from_static(whip::SDP));
+    }
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));

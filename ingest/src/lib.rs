@@ -16,6 +16,7 @@
 
 #[cfg(feature = "gstreamer")]
 pub mod demo;
+mod depacketizer;
 mod error;
 mod fragmenter;
 mod health;
@@ -25,6 +26,7 @@ mod recorder;
 mod recovery;
 pub mod rtsp;
 mod time;
+pub mod whip;
 
 pub use error::IngestError;
 pub use health::{ClockHealth, Ended, STALE_AFTER, StreamHealth, StreamState, TrackHealth};

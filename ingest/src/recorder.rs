@@ -200,6 +200,16 @@ impl Recorder {
         self.health.packets_lost(count);
     }
 
+    /// Counts a key frame that the publisher was asked for.
+    pub fn key_frame_requested(&self) {
+        self.health.key_frame_requested();
+    }
+
+    /// Says which tracks the publisher offers and nobody records, in a few words each.
+    pub fn not_recorded(&self, tracks: Vec<String>) {
+        self.health.not_recorded(tracks);
+    }
+
     /// Ends the recording: closes the open fragment and waits until all is on disk. Dropping the
     /// recorder closes it, too, but then nobody hears how that went.
     ///

@@ -51,9 +51,10 @@ PLAYER = """<!doctype html><meta charset="utf-8"><title>player</title>
 
 
 @contextmanager
-def browser():
+def browser(more: list[str] = ()):
+    """Chromium, with `more` options."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=OPTIONS)
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium") or "/usr/bin/chromium", args=[*OPTIONS, *more])
         try:
             yield chromium
         finally:

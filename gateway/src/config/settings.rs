@@ -110,7 +110,7 @@ pub const SETTINGS: &[Setting] = &[
         |c| &mut c.rtsps),
 
     setting("webrtc.address", "webrtc", "ADDRESS:PORT",
-        "WebRTC media, UDP and TCP. Bound; takes no session yet.",
+        "WebRTC media, one number for UDP and TCP: what browsers and encoders publish by WHIP comes in here.",
         |c| &mut c.webrtc),
     setting("webrtc.public_addresses", "webrtc-public-addresses", "IP,IP",
         "The addresses that ICE candidates carry. Default: the bound address, or every interface's.",
@@ -148,6 +148,9 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.rtsp_idle", "limit-rtsp-idle", "DURATION",
         "How long a publisher may send nothing.",
         |c| &mut c.limits.rtsp_idle),
+    setting("limits.webrtc_sessions", "limit-webrtc-sessions", "COUNT",
+        "WebRTC sessions that may be open at one time, half-made ones included.",
+        |c| &mut c.limits.webrtc_sessions),
     setting("limits.frame_bytes", "limit-frame-bytes", "BYTES",
         "Size of one video or audio frame.",
         |c| &mut c.limits.frame_bytes),

@@ -29,6 +29,7 @@ mod tests;
 mod timeline;
 mod urls;
 mod viewer;
+pub mod whip;
 
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ static ROUTES: &[&[&Route]] = &[
     hls::ROUTES,
     clip::ROUTES,
     urls::ROUTES,
+    whip::ROUTES,
     fragments::ROUTES,
     session::ROUTES,
     sign_in::ROUTES,
@@ -62,7 +64,7 @@ static ROUTES: &[&[&Route]] = &[
     openapi::ROUTES,
 ];
 
-/// Everything under `/v1` and `/signin`. Mounted by [`crate::router`], behind its authentication
+/// Everything under `/v1`, `/whip` and `/signin`. Mounted by [`crate::router`], behind its authentication
 /// layer.
 pub fn routes() -> Router<Arc<App>> {
     let all = ROUTES.iter().copied().flatten();

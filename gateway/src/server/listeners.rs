@@ -20,18 +20,21 @@ pub(super) struct Listeners {
     pub https: TcpListener,
     pub rtsp: TcpListener,
     pub rtsps: TcpListener,
-    pub webrtc: (TcpListener, UdpSocket),
+    pub webrtc: TcpListener,
 }
 
 impl Listeners {
-    pub async fn bind(config: &Config) -> Result<Self, ServerError> {
-        Ok(Self {
+    /// All of them, and the UDP half of the WebRTC port.
+    pub async fn bind(config: &Config) -> Result<(Self, UdpSocket), ServerError> {
+        let (webrtc, udp) = bind_pair("webrtc", config.webrtc).await?;
+        let listeners = Self {
             http: bind("http", config.http).await?,
             https: bind("https", config.https).await?,
             rtsp: bind("rtsp", config.rtsp).await?,
             rtsps: bind("rtsps", config.rtsps).await?,
-            webrtc: bind_pair("webrtc", config.webrtc).await?,
-        })
+            webrtc,
+        };
+        Ok((listeners, udp))
     }
 
     pub fn addresses(&self) -> io::Result<Addresses> {
@@ -40,7 +43,7 @@ impl Listeners {
             https: self.https.local_addr()?,
             rtsp: self.rtsp.local_addr()?,
             rtsps: self.rtsps.local_addr()?,
-            webrtc: self.webrtc.0.local_addr()?,
+            webrtc: self.webrtc.local_addr()?,
         })
     }
 }

@@ -27,7 +27,8 @@ use base::{Clock, Entropy, FragmentMeta, StreamId, StreamName};
 use catalog::NewSource;
 use indexer::Indexer;
 use ingest::pull::{AddressRules, PullOptions, Pullers, Timing};
-use ingest::{Ingest, IngestOptions, Resume, rtsp};
+use ingest::{Ingest, IngestOptions, Resume, rtsp, whip};
+use tokio::net::UdpSocket;
 use playback::Playback;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -82,12 +83,12 @@ impl Server {
             }
             Ok(()) | Err(_) => {}
         }
-        let listeners = Listeners::bind(&config).await?;
+        let (listeners, udp) = Listeners::bind(&config).await?;
         let addresses = listeners.addresses().map_err(ServerError::file(&config.data))?;
         let names = tls::names(&config);
         let certificates = Certificates::load(&config, &names, &*clock)?;
         let tls = pull::tls(&config)?;
-        let app = assemble(&config, storage, &addresses, tls, clock, entropy);
+        let app = assemble(&config, storage, &addresses, (udp, tls), (clock, entropy))?;
         let (stop, stopped) = watch::channel(false);
         let keep = space::Keep { floor: config.free_floor, reserve: config.reserve };
         #[cfg_attr(not(feature = "gstreamer"), expect(unused_mut, reason = "only the demo adds to them"))]
@@ -161,31 +162,40 @@ fn assemble(
     config: &Config,
     storage: Storage,
     addresses: &Addresses,
-    tls: Arc<rustls::ClientConfig>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-) -> Arc<App> {
+    (udp, tls): (UdpSocket, Arc<rustls::ClientConfig>),
+    (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+) -> Result<Arc<App>, ServerError> {
     let Storage { log, catalog, indexer, recovered } = storage;
+    let limits = Arc::new(config.limits.clone());
     let ingest = Ingest::new(IngestOptions {
         log: Arc::clone(&log),
         catalog: Arc::clone(&catalog),
         clock: Arc::clone(&clock),
-        limits: Arc::new(config.limits.clone()),
+        limits: Arc::clone(&limits),
         resume: Arc::new(LastRecorded(Arc::clone(&indexer))),
         timestamps: config.timestamps,
     });
+    let options = whip::Options {
+        ingest: ingest.clone(),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        limits: Arc::clone(&limits),
+    };
+    let whip = webrtc::server(config, addresses.webrtc, udp, options)?;
     let pullers = Pullers::new(PullOptions {
         ingest: ingest.clone(),
         catalog: Arc::clone(&catalog),
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
-        limits: Arc::new(config.limits.clone()),
+        limits,
         rules: AddressRules { allow: config.pull_allow.clone(), own: addresses.all().to_vec() },
         tls,
         timing: Timing::default(),
     });
     pullers.configure(config.sources.clone());
-    Arc::new(App {
+    Ok(Arc::new(App {
+        whip,
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),
         clock,
@@ -203,7 +213,7 @@ fn assemble(
         metrics: Metrics::new(recovered),
         sign_in_links: SignInLinks::default(),
         ready: AtomicBool::new(false),
-    })
+    }))
 }
 
 /// Starts everything that runs until the server stops.
@@ -230,7 +240,7 @@ fn spawn(
     tasks.spawn(server.serve(rtsps, Some(certificates.rtsp), stopped.clone()));
 
     tasks.spawn(app.pullers.clone().run(stopped.clone()));
-    tasks.spawn(webrtc::refuse(webrtc, stopped.clone()));
+    tasks.spawn(Arc::clone(&app.whip).serve(webrtc, stopped.clone()));
     tasks.spawn(space::keep(Arc::clone(app), keep, stopped.clone()));
     tasks
 }

@@ -39,6 +39,7 @@ pub(crate) struct Health {
     frames_damaged: AtomicU64,
     frames_dropped: AtomicU64,
     packets_lost: AtomicU64,
+    key_frames_requested: AtomicU64,
     slow: Mutex<Slow>,
 }
 
@@ -56,6 +57,7 @@ struct Slow {
     fragments: u64,
     fragments_dropped: u64,
     disk_full: bool,
+    not_recorded: Vec<String>,
 }
 
 /// A fragment that is on disk.
@@ -72,6 +74,7 @@ impl Health {
         slow.publisher = Some((peer, now));
         slow.journaled_ms = None;
         slow.sessions += 1;
+        slow.not_recorded = Vec::new();
     }
 
     pub(crate) fn ended(&self, now: Timestamp, why: Ended) {
@@ -97,6 +100,14 @@ impl Health {
 
     pub(crate) fn packets_lost(&self, count: u64) {
         self.packets_lost.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn key_frame_requested(&self) {
+        self.key_frames_requested.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn not_recorded(&self, tracks: Vec<String>) {
+        lock(&self.slow).not_recorded = tracks;
     }
 
     /// A fragment was closed.
@@ -164,6 +175,8 @@ impl Health {
             frames_damaged: self.frames_damaged.load(Ordering::Relaxed),
             frames_dropped: self.frames_dropped.load(Ordering::Relaxed),
             packets_lost: self.packets_lost.load(Ordering::Relaxed),
+            key_frames_requested: self.key_frames_requested.load(Ordering::Relaxed),
+            not_recorded: slow.not_recorded.clone(),
         }
     }
 }

@@ -1,34 +1,22 @@
 //! One track of a publisher: RTP and RTCP packets in, access units out.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use base::Limits;
 use bytes::Bytes;
 use media::MediaError;
-use media::rtp::{AccessUnit, Depayloader, Packet, ReorderBuffer, SenderReport, Sequenced, sender_report};
+use media::rtp::{Packet, SenderReport, sender_report};
 
 use super::receiver_report::Reception;
 use super::sdp::Section;
+use crate::depacketizer::{Depacketizer, Event, Patience};
 
-/// Packets that may wait behind a gap on UDP. Nothing overtakes on TCP.
-const UDP_REORDER: usize = 64;
+/// Packets may overtake each other on UDP, and never on TCP.
+const UDP: Patience = Patience { packets: 64, time: Duration::MAX };
+const TCP: Patience = Patience { packets: 0, time: Duration::MAX };
 /// A packet of another source is taken for a new one only when the current one has been silent this
 /// long: cameras let packets of an earlier session slip in.
 const SOURCE_SILENCE: Duration = Duration::from_secs(2);
-/// Access units whose arrival is remembered while their packets wait for others.
-const ARRIVALS: usize = 16;
-
-/// What comes out of a track, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Event {
-    /// A frame, and when its first packet arrived (monotonic).
-    Unit(AccessUnit, Duration),
-    /// Packets that never came.
-    Lost(u16),
-    /// Another source sends from here on.
-    SourceChanged,
-}
 
 /// The receiving end of one track.
 #[derive(Debug)]
@@ -40,14 +28,10 @@ pub(crate) struct Inbound {
     /// Whether it is video.
     pub(crate) video: bool,
     payload_type: u8,
-    reorder_capacity: usize,
-    reorder: ReorderBuffer,
-    depayloader: Depayloader,
+    /// Whether it comes over UDP.
+    udp: bool,
+    packets: Depacketizer,
     source: Option<Source>,
-    /// RTP timestamps lately seen for the first time, and when; newest last.
-    arrivals: VecDeque<(u32, Duration)>,
-    sequenced: Vec<Sequenced>,
-    units: Vec<AccessUnit>,
 }
 
 #[derive(Debug)]
@@ -64,19 +48,15 @@ impl Inbound {
     /// # Errors
     /// [`MediaError::Unsupported`] names a codec that is not spoken.
     pub(crate) fn new(number: u8, section: &Section, udp: bool, limits: &Limits) -> Result<Self, MediaError> {
-        let reorder_capacity = if udp { UDP_REORDER } else { 0 };
+        let patience = if udp { UDP } else { TCP };
         Ok(Self {
             number,
             clock_rate: section.format.clock_rate,
             video: section.video,
             payload_type: section.payload_type,
-            reorder_capacity,
-            reorder: ReorderBuffer::new(reorder_capacity),
-            depayloader: Depayloader::new(number, &section.format, limits)?,
+            udp,
+            packets: Depacketizer::new(number, &section.format, patience, limits)?,
             source: None,
-            arrivals: VecDeque::with_capacity(ARRIVALS),
-            sequenced: Vec::new(),
-            units: Vec::new(),
         })
     }
 
@@ -95,12 +75,10 @@ impl Inbound {
         if packet.payload_type != self.payload_type || !self.follow(packet.ssrc, arrival, events) {
             return Ok(());
         }
-        if self.reorder_capacity > 0 {
+        if self.udp {
             self.count(&packet, arrival);
         }
-        self.note_arrival(packet.timestamp, arrival);
-        self.reorder.push(packet, &mut self.sequenced);
-        self.depayload(events)
+        self.packets.packet(packet, arrival, events)
     }
 
     /// Takes an RTCP packet and returns its sender report, if it has one of this track's source.
@@ -124,11 +102,7 @@ impl Inbound {
 
     /// Gives up waiting for late packets, at the end of the source.
     pub(crate) fn finish(&mut self, events: &mut Vec<Event>) {
-        self.reorder.finish(&mut self.sequenced);
-        // What is wrong with the last packets is of no more use to anyone.
-        let _ = self.depayload(events);
-        self.depayloader.finish(&mut self.units);
-        self.hand_over(events);
+        self.packets.finish(events);
     }
 
     /// Whether packets of this source are this track's.
@@ -139,12 +113,7 @@ impl Inbound {
                 return true;
             }
             Some(source) if arrival.saturating_sub(source.heard) < SOURCE_SILENCE => return false,
-            Some(_) => {
-                self.finish(events);
-                self.reorder = ReorderBuffer::new(self.reorder_capacity);
-                self.arrivals.clear();
-                events.push(Event::SourceChanged);
-            }
+            Some(_) => self.packets.change_source(events),
             None => {}
         }
         self.source = Some(Source { ssrc, heard: arrival, reception: None });
@@ -156,40 +125,6 @@ impl Inbound {
             let first = || Reception::new(packet.ssrc, packet.sequence, self.clock_rate);
             source.reception.get_or_insert_with(first).packet(packet.sequence, packet.timestamp, arrival);
         }
-    }
-
-    fn note_arrival(&mut self, timestamp: u32, arrival: Duration) {
-        if self.arrivals.iter().rev().any(|(known, _)| *known == timestamp) {
-            return;
-        }
-        if self.arrivals.len() >= ARRIVALS {
-            self.arrivals.pop_front();
-        }
-        self.arrivals.push_back((timestamp, arrival));
-    }
-
-    /// Depayloads all packets whose turn has come; the first error is returned after the last one.
-    fn depayload(&mut self, events: &mut Vec<Event>) -> Result<(), MediaError> {
-        let mut result = Ok(());
-        for Sequenced { packet, lost } in self.sequenced.drain(..) {
-            if lost > 0 {
-                events.push(Event::Lost(lost));
-            }
-            result = result.and(self.depayloader.push(&packet, lost, &mut self.units));
-        }
-        self.hand_over(events);
-        result
-    }
-
-    fn hand_over(&mut self, events: &mut Vec<Event>) {
-        let Self { arrivals, units, .. } = self;
-        let newest = arrivals.back().map_or(Duration::ZERO, |(_, arrival)| *arrival);
-        events.extend(units.drain(..).map(|unit| {
-            let own = arrivals.iter().rev().find(|(timestamp, _)| *timestamp == unit.rtp_timestamp);
-            // Audio units behind the first of a packet have no packet of their own.
-            let arrival = own.map_or(newest, |(_, arrival)| *arrival);
-            Event::Unit(unit, arrival)
-        }));
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod beat;
 mod connection;
 pub mod digest;
 pub(crate) mod inbound;
-mod log_limit;
+pub(crate) mod log_limit;
 mod receiver_report;
 pub(crate) mod recording;
 mod reply;

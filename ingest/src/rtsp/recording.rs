@@ -6,8 +6,9 @@ use bytes::{Bytes, BytesMut};
 use catalog::Principal;
 use media::MediaError;
 
-use super::inbound::{Event, Inbound};
+use super::inbound::Inbound;
 use super::udp::UdpPair;
+use crate::depacketizer::Event;
 use crate::{Ended, IngestError, Recorder, TrackSource};
 
 /// Datagrams taken from one pair of ports before others have their turn.

@@ -182,7 +182,7 @@ impl Section {
 }
 
 /// The format in the `rtpmap` attribute of the payload type, without its `fmtp`.
-fn rtpmap(media: &Media, payload_type: u8) -> Result<Format, &'static str> {
+pub(crate) fn rtpmap(media: &Media, payload_type: u8) -> Result<Format, &'static str> {
     let Some(map) = of_type(media, "rtpmap", payload_type) else {
         let known = STATIC_FORMATS.iter().find(|(number, _, _)| *number == payload_type);
         let (_, encoding, clock_rate) = known.ok_or("it has no rtpmap attribute for its payload type")?;
@@ -205,7 +205,7 @@ fn rtpmap(media: &Media, payload_type: u8) -> Result<Format, &'static str> {
 }
 
 /// What follows `payload_type` in the first attribute of that name that is about it.
-fn of_type<'a>(media: &'a Media, attribute: &'static str, payload_type: u8) -> Option<&'a str> {
+pub(crate) fn of_type<'a>(media: &'a Media, attribute: &'static str, payload_type: u8) -> Option<&'a str> {
     media.get_attribute_values(attribute).flatten().find_map(|value| {
         let (number, rest) = value.trim_start().split_once([' ', '\t'])?;
         (number.parse() == Ok(payload_type)).then(|| rest.trim())

@@ -1,5 +1,7 @@
 //! A running server on loopback ports, with a log in a temporary folder, and what it recorded.
 
+#![allow(dead_code, reason = "RTSP's tests and WebRTC's use different parts of it")]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,9 +10,9 @@ use base::{Clock, FragmentMeta, Limits, StreamId, StreamName, SystemClock, Syste
 use catalog::{Allow, Catalog, CatalogOptions, DeviceCredential, StreamGlob};
 use fragment_log::{Durable, Follower, FrameKind, LaneId, Location, Log, MasterKey, Options};
 use ingest::rtsp::Server;
-use ingest::{Ingest, IngestOptions, Resume, TimestampSource};
+use ingest::{Ingest, IngestOptions, Resume, TimestampSource, whip};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -65,6 +67,8 @@ impl Resume for Notes {
 pub struct Hall {
     pub rtsp: SocketAddr,
     pub rtsps: SocketAddr,
+    pub webrtc: SocketAddr,
+    pub whip: Arc<whip::Server>,
     pub catalog: Arc<Catalog>,
     pub ingest: Ingest,
     pub log: Arc<Log>,
@@ -108,6 +112,13 @@ impl Hall {
             resume: notes.clone(),
             timestamps: TimestampSource::Auto,
         });
+        let options = whip::Options {
+            ingest: ingest.clone(),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            limits: limits.clone(),
+        };
         let server = Arc::new(Server::new(ingest.clone(), catalog.clone(), clock, entropy, limits));
         let (stop, shutdown) = watch::channel(false);
         let mut listeners = Vec::new();
@@ -118,7 +129,11 @@ impl Hall {
             listeners.push(tokio::spawn(server.clone().serve(listener, tls, shutdown.clone())));
         }
         let (rtsp, rtsps) = (addresses[0], addresses[1]);
-        Self { rtsp, rtsps, catalog, ingest, log, notes, stop, listeners, _folder: folder }
+        let (tcp, udp) = pair().await;
+        let webrtc = tcp.local_addr().unwrap();
+        let whip = whip::Server::new(options, udp, &[webrtc.ip()]).unwrap();
+        listeners.push(tokio::spawn(whip.clone().serve(tcp, shutdown)));
+        Self { rtsp, rtsps, webrtc, whip, catalog, ingest, log, notes, stop, listeners, _folder: folder }
     }
 
     /// A credential for the streams of this pattern.
@@ -165,6 +180,17 @@ impl Hall {
             tokio::time::timeout(Duration::from_secs(10), listener).await.unwrap().unwrap();
         }
     }
+}
+
+/// One free number for both protocols.
+async fn pair() -> (TcpListener, UdpSocket) {
+    for _ in 0..32 {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
+            return (tcp, udp);
+        }
+    }
+    panic!("no number is free for both UDP and TCP");
 }
 
 pub fn acceptor() -> TlsAcceptor {

@@ -71,6 +71,17 @@ impl ReorderBuffer {
         }
     }
 
+    /// Whether packets are held back behind a gap.
+    pub fn is_waiting(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Gives up on what is missing before the first packet that is held back.
+    pub fn skip_gap(&mut self, out: &mut Vec<Sequenced>) {
+        self.release_first(out);
+        self.release_in_turn(out);
+    }
+
     /// Appends everything still held, at the end of the source.
     pub fn finish(&mut self, out: &mut Vec<Sequenced>) {
         while !self.held.is_empty() {
@@ -123,6 +134,20 @@ mod tests {
     fn gives_up_on_a_packet_when_enough_wait_behind_it() {
         assert_eq!(run(2, &[10, 12, 13, 14, 11, 15]), [(10, 0), (12, 1), (13, 0), (14, 0), (15, 0)]);
         assert_eq!(run(0, &[10, 13]), [(10, 0), (13, 2)]);
+    }
+
+    #[test]
+    fn a_gap_can_be_given_up_early() {
+        let (mut buffer, mut out) = (ReorderBuffer::new(8), Vec::new());
+        for sequence in [10, 12, 13, 15] {
+            buffer.push(packet(sequence), &mut out);
+        }
+        assert!(buffer.is_waiting());
+        buffer.skip_gap(&mut out);
+        let released: Vec<_> = out.iter().map(|one| (one.packet.sequence, one.lost)).collect();
+        assert_eq!(released, [(10, 0), (12, 1), (13, 0)]);
+        buffer.skip_gap(&mut out);
+        assert!(!buffer.is_waiting());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod rtp;
 mod rtsp;
 mod signature;
 mod text;
+mod whip;
 
 /// Random inputs of each target in a plain `cargo test`.
 const RANDOM_INPUTS: usize = 500;
@@ -60,4 +61,7 @@ targets! {
     rtsp_transport => rtsp::transport,
     search_query => text::search_query,
     sigv4 => signature::sigv4,
+    whip_fragment => whip::fragment,
+    whip_offer => whip::offer,
+    whip_stun => whip::stun,
 }

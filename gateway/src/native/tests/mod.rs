@@ -6,4 +6,5 @@ mod sign_in;
 mod source;
 mod space;
 mod watching;
+mod whip;
 mod world;

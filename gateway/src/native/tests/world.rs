@@ -18,7 +18,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use indexer::{Indexer, IndexerOptions};
 use ingest::pull::{AddressRules, PullOptions, Pullers, Timing, tls};
-use ingest::{Ingest, IngestOptions, Resume, TimestampSource};
+use ingest::{Ingest, IngestOptions, Resume, TimestampSource, whip};
 use playback::Playback;
 use serde_json::Value;
 
@@ -175,6 +175,16 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         resume: Arc::new(Afresh),
         timestamps: TimestampSource::default(),
     });
+    let options = whip::Options {
+        ingest: ingest.clone(),
+        catalog: Arc::clone(&catalog),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        limits: Arc::new(Limits::default()),
+    };
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.set_nonblocking(true).unwrap();
+    let udp = tokio::net::UdpSocket::from_std(udp).unwrap();
     let pullers = Pullers::new(PullOptions {
         ingest: ingest.clone(),
         catalog: Arc::clone(&catalog),
@@ -186,6 +196,7 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         timing: Timing::default(),
     });
     Arc::new(App {
+        whip: whip::Server::new(options, udp, &["127.0.0.1".parse().unwrap()]).unwrap(),
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),
         clock,

@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use super::ServerError;
 use crate::config::Config;
 
-pub use names::{host_name, names};
+pub use names::{host_name, interface_addresses, names};
 
 /// What the TLS listeners answer handshakes with: one certificate, two lists of protocols.
 pub struct Certificates {

@@ -1,0 +1,157 @@
+"""WHIP (RFC 9725): browsers and programs publish by WebRTC, and it ends up as footage like any other."""
+
+import time
+import urllib.parse
+
+import pytest
+
+import media
+from chromium import browser, player_site
+from whip import PAGE, aiortc
+
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser(CAMERA) as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium):
+    context = chromium.new_context(permissions=["camera", "microphone"])
+    page = context.new_page()
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def site(tmp_path):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    with player_site(folder) as address:
+        (folder / "publisher.html").write_text(PAGE)
+        yield address
+
+
+def endpoint(server, name: str) -> str:
+    return f"{server.url()}/whip/{name}"
+
+
+def health(server, name: str) -> dict:
+    return server.get(f"/v1/streams/{name}").json()
+
+
+def wait_until(what, timeout: float = 30):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if what():
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"not within {timeout} s")
+
+
+def check_footage(server, name: str, folder):
+    """Fragments begin with key frames and stay near two seconds, and a player gets a clean clip of them."""
+    fragments = server.wait_for_fragments(name, 4)
+    assert all(fragment["starts_with_key"] for fragment in fragments), fragments
+    lengths = [fragment["duration_ms"] for fragment in fragments[1:-1]]
+    assert all(1000 <= length <= 5000 for length in lengths), lengths
+    first, last = fragments[1], fragments[-1]
+    window = {"start": first["producer_timestamp"], "end": last["producer_timestamp"]}
+    clip = server.get(f"/v1/streams/{name}/clip.mp4?{urllib.parse.urlencode(window)}")
+    assert clip.status == 200, clip.body
+    path = folder / f"{name}.mp4"
+    path.write_bytes(clip.body)
+    media.decodes(path)
+    return media.probe(path)["streams"]
+
+
+def test_a_browser_publishes(server, page, site, tmp_path):
+    name = "studio"
+    page.goto(site + "publisher.html")
+    made = page.evaluate("([url, token]) => publish(url, token, null, true)", [endpoint(server, name), server.device(name)["token"]])
+    assert made["status"] == 201 and made["etag"].startswith('"'), made
+    assert page.evaluate("trickle()") == 204
+    streams = check_footage(server, name, tmp_path)
+    assert [stream["codec_name"] for stream in streams if stream["codec_type"] == "video"] == ["h264"]
+    told = health(server, name)
+    assert told["state"] == "live" and told["last_key_frame"], told
+    assert told["health"]["key_frames_requested"] >= 1, told
+
+    url = server.request("POST", f"/v1/streams/{name}/urls", {"format": "hls", "expires_in": 300}).json()["url"]
+    viewer = page.context.new_page()
+    viewer.goto(f"{site}?{urllib.parse.urlencode({'url': url})}")
+    viewer.wait_for_function("document.querySelector('video').currentTime > 3", timeout=30_000)
+    assert not [failure for failure in viewer.evaluate("failures") if failure.startswith("fatal")]
+    viewer.close()
+
+    assert page.evaluate("unpublish()") == 200
+    told = health(server, name)
+    assert (told["state"], told["health"]["last_end"][1]) == ("offline", "teardown"), told
+
+
+def test_a_closed_page_ends_its_session(server, page, site):
+    name = "gone"
+    page.goto(site + "publisher.html")
+    page.evaluate("([url, token]) => publish(url, token, 'H264', false)", [endpoint(server, name), server.device(name)["token"]])
+    server.wait_for_fragments(name, 1)
+    page.close()
+    wait_until(lambda: health(server, name)["state"] == "offline", 40)
+
+
+def test_a_codec_that_is_not_recorded_is_refused_by_name(server, page, site):
+    page.goto(site + "publisher.html")
+    token = server.device("odd")["token"]
+    refused = page.evaluate(
+        """async ([url, token]) => {
+          const peer = new RTCPeerConnection();
+          peer.addTransceiver("audio", { direction: "sendonly" });
+          await peer.setLocalDescription();
+          const sdp = peer.localDescription.sdp.replaceAll(/ (opus|PCMU|PCMA)\\//g, " speech/");
+          const headers = { authorization: `Bearer ${token}`, "content-type": "application/sdp" };
+          const answer = await fetch(url, { method: "POST", headers, body: sdp });
+          return { status: answer.status, text: await answer.text() };
+        }""",
+        [endpoint(server, "odd"), token],
+    )
+    assert refused["status"] == 406 and "speech" in refused["text"], refused
+
+
+def test_aiortc_publishes(server, tmp_path):
+    name = "python"
+    with aiortc(endpoint(server, name), server.device(name)["token"]) as publisher:
+        streams = check_footage(server, name, tmp_path)
+        assert streams[0]["codec_name"] == "h264"
+        assert publisher.unpublish() == 200
+    assert health(server, name)["state"] == "offline"
+
+
+def test_the_port_is_named_and_on_one_number(server):
+    host, port = server.addresses["webrtc"].rsplit(":", 1)
+    assert host == "127.0.0.1" and int(port) > 0
+    import socket
+
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as taken, pytest.raises(OSError):
+            taken.bind((host, int(port)))
+
+
+def test_credentials_and_types_are_asked_for(server):
+    device = server.device("guarded")
+    bearer = {"authorization": f"Bearer {device['token']}"}
+    sdp = {"content-type": "application/sdp"}
+    for path, headers, status in [
+        ("/whip/guarded", sdp, 401),
+        ("/whip/guarded", {**sdp, "authorization": "Bearer wrong"}, 401),
+        ("/whip/elsewhere", {**sdp, **bearer}, 403),
+        ("/whip/guarded", {"content-type": "text/plain", **bearer}, 415),
+        ("/whip/guarded", {**sdp, **bearer}, 400),
+    ]:
+        answer = server.request("POST", path, b"v=0", sign=False, headers=headers)
+        assert answer.status == status, (path, answer.status, answer.body)
+    asked = server.request("OPTIONS", "/whip/guarded", sign=False)
+    headers = {name.lower(): value for name, value in asked.headers.items()}
+    assert asked.status in (200, 204) and headers["accept-post"] == "application/sdp"
+    assert headers["access-control-allow-origin"] == "*"
