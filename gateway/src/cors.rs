@@ -15,8 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::native::whip;
 
-const EXPOSED: &str =
-    "x-amzn-requestid, x-amzn-errortype, date, content-length, content-range, accept-ranges, location, link, \
+const EXPOSED: &str = "x-amzn-requestid, x-amzn-errortype, date, content-length, content-range, accept-ranges, location, link, \
      etag, accept-post, accept-patch, retry-after, www-authenticate";
 
 /// Answers preflights, and lets pages read every other answer.

@@ -10,7 +10,9 @@ use axum::routing::{delete, options, patch, post};
 use base::StreamName;
 use bytes::Bytes;
 use catalog::Action;
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ACCEPT, ALLOW, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use ingest::IngestError;
@@ -105,7 +107,9 @@ impl FromRequestParts<Arc<App>> for Publisher {
         let found = <Principal as OptionalFromRequestParts<_>>::from_request_parts(parts, app).await;
         let principal = match found {
             Ok(Some(principal)) => principal,
-            Ok(None) => return Err(challenge("Bearer", "send the token of a device credential that may publish")),
+            Ok(None) => {
+                return Err(challenge("Bearer", "send the token of a device credential that may publish"));
+            }
             Err(AuthError::Token(why)) => return Err(challenge(r#"Bearer error="invalid_token""#, why)),
             Err(refused) => return Err(refused.into_response()),
         };
@@ -203,9 +207,10 @@ impl From<WhipError> for ApiError {
         match error {
             WhipError::Offer(OfferError::Codecs(_)) => with(StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
             WhipError::Offer(OfferError::TooLong(_)) => with(StatusCode::PAYLOAD_TOO_LARGE, "invalid_body"),
-            WhipError::Offer(_) | WhipError::Negotiation(_) | WhipError::Fragment(_) | WhipError::Restart(_) => {
-                Self::invalid(message)
-            }
+            WhipError::Offer(_)
+            | WhipError::Negotiation(_)
+            | WhipError::Fragment(_)
+            | WhipError::Restart(_) => Self::invalid(message),
             WhipError::Ingest(IngestError::Catalog(error)) => error.into(),
             WhipError::Ingest(IngestError::Busy { .. }) => Self::conflict(message),
             WhipError::Ingest(IngestError::Deleted(_)) | WhipError::NoSession => Self::not_found(message),

@@ -28,8 +28,8 @@ use catalog::NewSource;
 use indexer::Indexer;
 use ingest::pull::{AddressRules, PullOptions, Pullers, Timing};
 use ingest::{Ingest, IngestOptions, Resume, rtsp, whip};
-use tokio::net::UdpSocket;
 use playback::Playback;
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

@@ -45,7 +45,8 @@ impl Fragment {
     pub fn parse(body: &[u8]) -> Result<Self, FragmentError> {
         let text = std::str::from_utf8(body).map_err(|_| FragmentError::Encoding)?;
         let (mut ufrag, mut password, mut candidates) = (None, None, 0);
-        for (number, line) in (1..).zip(text.lines().map(str::trim_end)).filter(|(_, line)| !line.is_empty()) {
+        for (number, line) in (1..).zip(text.lines().map(str::trim_end)).filter(|(_, line)| !line.is_empty())
+        {
             if number > MAX_LINES {
                 return Err(FragmentError::TooLong);
             }

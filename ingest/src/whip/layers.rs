@@ -247,7 +247,11 @@ impl Layers {
         };
         let between = i128::from(of_new.ntp.wrapping_sub(of_old.ntp).cast_signed());
         let ticks = (between * i128::from(self.format.clock_rate)) >> 32;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "RTP time counts modulo 2^32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "RTP time counts modulo 2^32"
+        )]
         let then = of_old.rtp_timestamp.wrapping_add(ticks as u32);
         self.layers[new].ahead = of_new.rtp_timestamp.wrapping_sub(then).wrapping_add(self.layers[old].ahead);
         true

@@ -131,8 +131,8 @@ impl Offer {
         candidates: &[Candidate],
         now: Instant,
     ) -> Result<(Rtc, String), RtcError> {
-        let offer = SdpOffer::from_sdp_string(&self.text)
-            .map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
+        let offer =
+            SdpOffer::from_sdp_string(&self.text).map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
         let mut rtc = self.configure(config).build(now);
         for candidate in candidates {
             rtc.add_local_candidate(candidate.clone());
@@ -184,7 +184,8 @@ impl OfferedTrack {
             return Err("it has more than 6 layers (a=rid)");
         }
         let mid = media.get_first_attribute_value("mid").flatten().map(str::trim);
-        let mid = mid.filter(|mid| (1..=16).contains(&mid.len())).ok_or("it has no a=mid of 1 to 16 characters")?;
+        let mid =
+            mid.filter(|mid| (1..=16).contains(&mid.len())).ok_or("it has no a=mid of 1 to 16 characters")?;
         let video = media.media == "video";
         let known: &[(&str, Codec)] = if video { &VIDEO } else { &AUDIO };
         let offered = payloads(media)?;
@@ -222,8 +223,12 @@ fn check_sections(medias: &[Media]) -> Result<(), OfferError> {
 
 /// The payload types of a section, each with the one that repeats its packets.
 fn payloads(media: &Media) -> Result<Vec<(u8, Option<u8>, Format)>, &'static str> {
-    let numbers: Vec<u8> =
-        media.fmt.split_ascii_whitespace().map_while(|text| text.parse().ok()).filter(|number| *number < 128).collect();
+    let numbers: Vec<u8> = media
+        .fmt
+        .split_ascii_whitespace()
+        .map_while(|text| text.parse().ok())
+        .filter(|number| *number < 128)
+        .collect();
     if numbers.is_empty() || numbers.len() > MAX_PAYLOADS {
         return Err("it lists no payload types, or more than 64");
     }
@@ -249,7 +254,13 @@ fn payloads(media: &Media) -> Result<Vec<(u8, Option<u8>, Format)>, &'static str
 fn describe(media: &Media) -> String {
     let names: Vec<String> = payloads(media).map_or_else(
         |_| Vec::new(),
-        |found| found.into_iter().take(8).map(|(_, _, format)| format.encoding.chars().take(20).collect()).collect(),
+        |found| {
+            found
+                .into_iter()
+                .take(8)
+                .map(|(_, _, format)| format.encoding.chars().take(20).collect())
+                .collect()
+        },
     );
     format!("{}: {}", media.media, names.join(", "))
 }
@@ -278,16 +289,29 @@ pub(super) fn with_credentials(offer: &str, ufrag: &str, password: &str) -> Stri
     text
 }
 
-/// str0m's answer as browsers take it: a section that is refused lists no payload type there, and
-/// must list one (RFC 3264 §6).
+/// str0m's answer as browsers take it. A section that is refused lists no payload type there, and must
+/// list one (RFC 3264 §6); it has nothing else to say either. The candidates, which stand in the first
+/// section even where that is refused, go into the first that is taken.
 fn complete(answer: &str) -> String {
-    let mut text = String::with_capacity(answer.len());
-    for line in answer.lines() {
-        text.push_str(line.trim_end());
-        if line.starts_with("m=") && line.split_ascii_whitespace().count() == 3 {
-            text.push_str(" 0");
+    let is_candidate =
+        |line: &&str| line.starts_with("a=candidate:") || line.starts_with("a=end-of-candidates");
+    let (candidates, lines): (Vec<&str>, Vec<&str>) =
+        answer.lines().map(str::trim_end).partition(is_candidate);
+    let (mut text, mut refused, mut candidates) =
+        (String::with_capacity(answer.len()), false, Some(candidates));
+    for line in lines {
+        if line.starts_with("m=") {
+            refused = line.split_ascii_whitespace().count() == 3;
         }
-        text.push_str("\r\n");
+        match line {
+            _ if !refused => text.extend([line, "\r\n"]),
+            _ if line.starts_with("m=") => text.extend([line, " 0\r\n"]),
+            _ if line.starts_with("c=") || line.starts_with("a=mid:") => text.extend([line, "\r\n"]),
+            _ => {}
+        }
+        if !refused && line.starts_with("c=") {
+            text.extend(candidates.take().into_iter().flatten().flat_map(|line| [line, "\r\n"]));
+        }
     }
     text
 }

@@ -34,7 +34,9 @@ fn config() -> RtcConfig {
 }
 
 fn section(kind: &str, lines: &str) -> String {
-    format!("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm={kind} 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n{lines}")
+    format!(
+        "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm={kind} 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n{lines}"
+    )
 }
 
 #[test]
@@ -52,12 +54,28 @@ fn str0m_answers_it_with_one_codec_and_no_orientation() {
     let offer = parse(CHROMIUM).unwrap();
     let (_, answer) = offer.answer(config(), &[], Instant::now()).unwrap();
     assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 103 104 107 108\r\n"), "{answer}");
-    for part in ["a=ice-lite", "a=recvonly", "a=setup:passive", "a=rtcp-fb:103 nack pli", "a=rtcp-fb:103 transport-cc"] {
+    for part in [
+        "a=ice-lite",
+        "a=recvonly",
+        "a=setup:passive",
+        "a=rtcp-fb:103 nack pli",
+        "a=rtcp-fb:103 transport-cc",
+    ] {
         assert!(answer.contains(part), "{part}: {answer}");
     }
     assert!(!answer.contains("VP8") && !answer.contains("video-orientation"), "{answer}");
     let bare = answer.lines().find(|line| line.starts_with("m=") && line.split(' ').count() == 3);
     assert_eq!(bare, None, "browsers take no section without a payload type");
+}
+
+#[test]
+fn candidates_stand_where_something_is_taken() {
+    let offer = parse(&CHROMIUM.replace("opus/", "speech/").replace("PCM", "XCM")).unwrap();
+    let candidate = Candidate::host("192.0.2.1:8189".parse().unwrap(), "udp").unwrap();
+    let (_, answer) = offer.answer(config(), &[candidate], Instant::now()).unwrap();
+    let (audio, video) = answer.split_once("m=video").unwrap();
+    assert!(audio.ends_with("m=audio 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n"), "{answer}");
+    assert!(video.contains("192.0.2.1 8189 typ host") && answer.contains("a=group:BUNDLE 1\r\n"), "{answer}");
 }
 
 #[test]

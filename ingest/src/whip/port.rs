@@ -73,7 +73,8 @@ impl Port {
     pub(super) async fn receive(&self, into: &mut Buffers) -> io::Result<()> {
         into.filled = 0;
         let Buffers { bytes, metas, filled } = into;
-        let mut slices: Vec<IoSliceMut<'_>> = bytes.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+        let mut slices: Vec<IoSliceMut<'_>> =
+            bytes.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
         let read = || self.state.recv((&self.socket).into(), &mut slices, metas);
         *filled = self.socket.async_io(Interest::READABLE, read).await?;
         Ok(())

@@ -270,7 +270,9 @@ impl Server {
         match (restarts, credentials) {
             (true, Some((ufrag, pass))) if is_new => self.restart(id, handle, IceCreds { ufrag, pass }).await,
             (true, _) => Err(WhipError::Restart("a restart of ICE needs a new a=ice-ufrag and a=ice-pwd")),
-            (false, _) if is_new => Err(WhipError::Restart("another a=ice-ufrag restarts ICE: send If-Match: *")),
+            (false, _) if is_new => {
+                Err(WhipError::Restart("another a=ice-ufrag restarts ICE: send If-Match: *"))
+            }
             (false, _) => Ok(Patched::Trickled),
         }
     }

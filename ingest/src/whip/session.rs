@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::Principal;
-use str0m::net::{Protocol, Receive, Transmit};
-use str0m::media::KeyframeRequestKind;
-use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcError};
 use str0m::change::SdpOffer;
+use str0m::media::KeyframeRequestKind;
+use str0m::net::{Protocol, Receive, Transmit};
+use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 

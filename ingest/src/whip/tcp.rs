@@ -32,7 +32,12 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, peer: SocketAd
     let mut next = Some(first);
     while let Some(bytes) = next {
         let arrival = server.clock.monotonic();
-        let datagram = Datagram { source: peer, via: Via::Tcp(local.ip().to_canonical(), outbox.clone()), bytes, arrival };
+        let datagram = Datagram {
+            source: peer,
+            via: Via::Tcp(local.ip().to_canonical(), outbox.clone()),
+            bytes,
+            arrival,
+        };
         if inbox.send(datagram).await.is_err() {
             break;
         }

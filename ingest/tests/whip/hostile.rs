@@ -46,7 +46,8 @@ async fn strangers_disturb_nobody() {
     let mut camera = Publisher::start(&hall, &device, "door").await.unwrap();
     camera.connect().await;
     let ufrag = camera.rtc.direct_api().local_ice_credentials().ufrag;
-    let ours = camera.session.answer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap().to_owned();
+    let ours =
+        camera.session.answer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap().to_owned();
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut forged = stun(&format!("{ours}:{ufrag}"));
     forged.extend([0, 8, 0, 20]);

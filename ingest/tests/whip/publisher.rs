@@ -73,7 +73,11 @@ pub fn offer() -> (Rtc, Mid, String, SdpPendingOffer) {
 
 impl Publisher {
     /// Publishes to `stream` over UDP.
-    pub async fn start(hall: &Hall, device: &DeviceCredential, stream: &str) -> Result<Self, whip::WhipError> {
+    pub async fn start(
+        hall: &Hall,
+        device: &DeviceCredential,
+        stream: &str,
+    ) -> Result<Self, whip::WhipError> {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let local = socket.local_addr().unwrap();
         let candidate = Candidate::host(local, "udp").unwrap();
@@ -81,7 +85,11 @@ impl Publisher {
     }
 
     /// The same over TCP.
-    pub async fn start_tcp(hall: &Hall, device: &DeviceCredential, stream: &str) -> Result<Self, whip::WhipError> {
+    pub async fn start_tcp(
+        hall: &Hall,
+        device: &DeviceCredential,
+        stream: &str,
+    ) -> Result<Self, whip::WhipError> {
         let socket = TcpStream::connect(hall.webrtc).await.unwrap();
         let local = socket.local_addr().unwrap();
         let candidate = Candidate::builder().tcp().host(local).tcptype(TcpType::Active).build().unwrap();
@@ -235,7 +243,8 @@ impl Publisher {
         let writer = self.rtc.writer(self.video).unwrap();
         let payload = writer.payload_params().next().unwrap().pt();
         writer.write(payload, Instant::now(), time, data).unwrap();
-        (self.frames, self.in_gop, self.sent_frames) = (self.frames + 1, self.in_gop + 1, self.sent_frames + 1);
+        (self.frames, self.in_gop, self.sent_frames) =
+            (self.frames + 1, self.in_gop + 1, self.sent_frames + 1);
     }
 }
 

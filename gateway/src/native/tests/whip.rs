@@ -75,7 +75,10 @@ async fn refusals_have_the_status_that_clients_look_at() {
     let world = World::with(0).await;
     let token = world.token("publish,create").await;
     let none = world.whip(Method::POST, "/whip/cam-1", &[("content-type", SDP)], OFFER).await;
-    assert_eq!((none.status, &none.headers["www-authenticate"]), (StatusCode::UNAUTHORIZED, &"Bearer".parse().unwrap()));
+    assert_eq!(
+        (none.status, &none.headers["www-authenticate"]),
+        (StatusCode::UNAUTHORIZED, &"Bearer".parse().unwrap())
+    );
     let vp8 = OFFER.replace("H264/90000", "theora/90000");
     for (path, credential, kind, body, status) in [
         ("/whip/cam-1", "Bearer nonsense", SDP, OFFER, StatusCode::UNAUTHORIZED),
@@ -103,7 +106,10 @@ async fn refusals_have_the_status_that_clients_look_at() {
 async fn pages_of_any_origin_may_ask_what_is_taken() {
     let world = World::with(0).await;
     let plain = world.whip(Method::OPTIONS, "/whip/cam-1", &[], "").await;
-    assert_eq!((plain.status, &plain.headers["allow"]), (StatusCode::NO_CONTENT, &"OPTIONS, POST".parse().unwrap()));
+    assert_eq!(
+        (plain.status, &plain.headers["allow"]),
+        (StatusCode::NO_CONTENT, &"OPTIONS, POST".parse().unwrap())
+    );
     let asked = [
         ("origin", "https://studio.example"),
         ("access-control-request-method", "PATCH"),
