@@ -64,7 +64,7 @@ impl Sender {
     }
 
     fn report(&self, to: &mut Layers, ntp_ms: u64, rtp_timestamp: u32) -> Option<SenderReport> {
-        let ntp = (4_000_000_000 + ntp_ms / 1000) << 32 | ((ntp_ms % 1000) << 32) / 1000;
+        let ntp = ((4_000_000_000 + ntp_ms / 1000) << 32) | (((ntp_ms % 1000) << 32) / 1000);
         to.report(self.rid, SenderReport { ssrc: self.ssrc, ntp, rtp_timestamp })
     }
 }

@@ -54,16 +54,16 @@ pub(super) struct OfferedTrack {
     pub(super) number: u8,
     pub(super) video: bool,
     pub(super) format: Format,
+    codec: Codec,
     payloads: Vec<Payload>,
 }
 
-/// One payload type of a track's codec.
+/// One payload type.
 #[derive(Clone, Debug)]
 struct Payload {
     number: u8,
     /// The payload type that repeats its packets (RFC 4588).
     rtx: Option<u8>,
-    codec: Codec,
     format: Format,
 }
 
@@ -130,10 +130,10 @@ impl Offer {
         config: RtcConfig,
         candidates: &[Candidate],
         now: Instant,
-    ) -> Result<(Rtc, String), RtcError> {
+    ) -> Result<(Box<Rtc>, String), RtcError> {
         let offer =
             SdpOffer::from_sdp_string(&self.text).map_err(|error| RtcError::RemoteSdp(error.to_string()))?;
-        let mut rtc = self.configure(config).build(now);
+        let mut rtc = Box::new(self.configure(config).build(now));
         for candidate in candidates {
             rtc.add_local_candidate(candidate.clone());
         }
@@ -160,15 +160,17 @@ impl Offer {
             extensions.set(id, extension);
         }
         let mut config = config.clear_codecs().set_extension_map(extensions);
-        for Payload { number, rtx, codec, format } in self.tracks.iter().flat_map(|track| &track.payloads) {
-            config.codec_config().add_config(
-                (*number).into(),
-                rtx.map(Into::into),
-                *codec,
-                NonZeroU32::new(format.clock_rate).map_or(Frequency::NINETY_KHZ, Frequency::from),
-                (format.channels > 0).then_some(format.channels),
-                FormatParams::parse_line(&format.fmtp),
-            );
+        for OfferedTrack { codec, payloads, .. } in &self.tracks {
+            for Payload { number, rtx, format } in payloads {
+                config.codec_config().add_config(
+                    (*number).into(),
+                    rtx.map(Into::into),
+                    *codec,
+                    NonZeroU32::new(format.clock_rate).map_or(Frequency::NINETY_KHZ, Frequency::from),
+                    (format.channels > 0).then_some(format.channels),
+                    FormatParams::parse_line(&format.fmtp),
+                );
+            }
         }
         config
     }
@@ -190,21 +192,15 @@ impl OfferedTrack {
         let known: &[(&str, Codec)] = if video { &VIDEO } else { &AUDIO };
         let offered = payloads(media)?;
         let best = known.iter().find_map(|(name, codec)| {
-            let mut found: Vec<Payload> = offered
-                .iter()
-                .filter(|(_, _, format)| format.encoding.eq_ignore_ascii_case(name))
-                .filter(|(_, _, format)| Depayloader::new(number, format, limits).is_ok())
-                .map(|(number, rtx, format)| Payload {
-                    number: *number,
-                    rtx: *rtx,
-                    codec: *codec,
-                    format: format.clone(),
-                })
-                .collect();
+            let fits = |payload: &&Payload| {
+                payload.format.encoding.eq_ignore_ascii_case(name)
+                    && Depayloader::new(number, &payload.format, limits).is_ok()
+            };
+            let mut payloads: Vec<Payload> = offered.iter().filter(fits).cloned().collect();
             // A publisher sends the first: one that may cut pictures into packets.
-            found.sort_by_key(|payload| !payload.format.fmtp.contains("packetization-mode=1"));
-            let format = found.first()?.format.clone();
-            Some(Self { mid: mid.into(), number, video, format, payloads: found })
+            payloads.sort_by_key(|payload| !payload.format.fmtp.contains("packetization-mode=1"));
+            let format = payloads.first()?.format.clone();
+            Some(Self { mid: mid.into(), number, video, format, codec: *codec, payloads })
         });
         Ok(best)
     }
@@ -222,7 +218,7 @@ fn check_sections(medias: &[Media]) -> Result<(), OfferError> {
 }
 
 /// The payload types of a section, each with the one that repeats its packets.
-fn payloads(media: &Media) -> Result<Vec<(u8, Option<u8>, Format)>, &'static str> {
+fn payloads(media: &Media) -> Result<Vec<Payload>, &'static str> {
     let numbers: Vec<u8> = media
         .fmt
         .split_ascii_whitespace()
@@ -247,21 +243,18 @@ fn payloads(media: &Media) -> Result<Vec<(u8, Option<u8>, Format)>, &'static str
         };
         formats.iter().find(|(_, format)| repeats(format)).map(|(rtx, _)| *rtx)
     };
-    Ok(formats.iter().map(|(number, format)| (*number, rtx_of(*number), format.clone())).collect())
+    let payload = |(number, format): &(u8, Format)| Payload {
+        number: *number,
+        rtx: rtx_of(*number),
+        format: format.clone(),
+    };
+    Ok(formats.iter().map(payload).collect())
 }
 
 /// A section in a few words.
 fn describe(media: &Media) -> String {
-    let names: Vec<String> = payloads(media).map_or_else(
-        |_| Vec::new(),
-        |found| {
-            found
-                .into_iter()
-                .take(8)
-                .map(|(_, _, format)| format.encoding.chars().take(20).collect())
-                .collect()
-        },
-    );
+    let name = |payload: &Payload| payload.format.encoding.chars().take(20).collect::<String>();
+    let names: Vec<String> = payloads(media).unwrap_or_default().iter().take(8).map(name).collect();
     format!("{}: {}", media.media, names.join(", "))
 }
 

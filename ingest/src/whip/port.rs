@@ -6,7 +6,7 @@
 //! (transport-wide congestion control), and would take every beat for a jam.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
@@ -95,7 +95,7 @@ impl Port {
     /// lost is sent again by whoever waits for it.
     pub(super) fn send(&self, contents: &[u8], destination: SocketAddr, from: IpAddr) {
         let dual = |ip: IpAddr| match ip {
-            IpAddr::V4(v4) if self.local.is_ipv6() => Ipv6Addr::from(v4.to_ipv6_mapped()).into(),
+            IpAddr::V4(v4) if self.local.is_ipv6() => v4.to_ipv6_mapped().into(),
             ip => ip,
         };
         let transmit = Transmit {

@@ -68,8 +68,8 @@ pub struct Server {
     zero: Instant,
     sessions: Mutex<HashMap<String, Handle>>,
     /// Sessions on their way to [`Self::serve`].
-    made: mpsc::Sender<Session>,
-    to_serve: Mutex<Option<mpsc::Receiver<Session>>>,
+    made: mpsc::Sender<Box<Session>>,
+    to_serve: Mutex<Option<mpsc::Receiver<Box<Session>>>>,
     log_limit: LogLimit,
 }
 
@@ -226,7 +226,7 @@ impl Server {
             Handle { stream: name.clone(), etag: etag.clone(), ufrag: offer.ufrag().to_owned(), commands };
         self.routes.add_ufrag(&ufrag, &inbox);
         self.sessions().insert(id.clone(), handle);
-        let session = Session {
+        let session = Box::new(Session {
             server: Arc::clone(self),
             id: id.clone(),
             stream: name.to_string(),
@@ -240,7 +240,7 @@ impl Server {
             datagrams,
             commands: commanded,
             state: State::new(now, now + self.limits.handshake),
-        };
+        });
         if self.made.send(session).await.is_err() {
             self.forget(&id, &ufrag);
             return Err(WhipError::Closed);
@@ -365,7 +365,7 @@ impl Server {
     }
 }
 
-async fn serve_session(session: Session, mut shutdown: watch::Receiver<bool>) {
+async fn serve_session(session: Box<Session>, mut shutdown: watch::Receiver<bool>) {
     session.run(pin!(stopped(&mut shutdown))).await;
 }
 

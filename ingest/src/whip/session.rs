@@ -89,7 +89,7 @@ pub(super) struct Session {
     /// Where the offer came from; the media may come from elsewhere.
     pub(super) peer: SocketAddr,
     pub(super) offer: String,
-    pub(super) rtc: Rtc,
+    pub(super) rtc: Box<Rtc>,
     pub(super) tracks: Tracks,
     pub(super) ufrag: String,
     pub(super) inbox: Inbox,
@@ -131,7 +131,7 @@ impl State {
 
 impl Session {
     /// Serves the session until it ends; `stop` resolves when the server shuts down.
-    pub(super) async fn run(mut self, stop: Pin<&mut impl Future<Output = ()>>) {
+    pub(super) async fn run(mut self: Box<Self>, stop: Pin<&mut impl Future<Output = ()>>) {
         let end = match self.converse(stop).await {
             Ok(never) => match never {},
             Err(end) => end,
@@ -235,10 +235,10 @@ impl Session {
                 (self.state.connected, self.state.deadline) = (true, None);
                 tracing::info!(stream = %self.stream, peer = %self.peer, "publishing by WebRTC");
             }
-            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
-                if self.state.deadline.is_none() {
-                    return Err(End::Silent);
-                }
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected)
+                if self.state.deadline.is_none() =>
+            {
+                return Err(End::Silent);
             }
             Event::IceConnectionStateChange(state) if state.is_connected() && self.state.connected => {
                 self.state.deadline = None;

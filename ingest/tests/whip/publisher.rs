@@ -31,7 +31,7 @@ enum Link {
 
 /// One publisher.
 pub struct Publisher {
-    pub rtc: Rtc,
+    pub rtc: Box<Rtc>,
     pub session: whip::Published,
     link: Link,
     local: SocketAddr,
@@ -63,8 +63,8 @@ pub fn name(stream: &str) -> StreamName {
 }
 
 /// What a browser offers: one picture, H.264.
-pub fn offer() -> (Rtc, Mid, String, SdpPendingOffer) {
-    let mut rtc = RtcConfig::new().clear_codecs().enable_h264(true).build(Instant::now());
+pub fn offer() -> (Box<Rtc>, Mid, String, SdpPendingOffer) {
+    let mut rtc = Box::new(RtcConfig::new().clear_codecs().enable_h264(true).build(Instant::now()));
     let mut changes = rtc.sdp_api();
     let video = changes.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
     let (offer, pending) = changes.apply().unwrap();
