@@ -52,6 +52,13 @@ def wait_until(what, timeout: float = 30):
     raise AssertionError(f"not within {timeout} s")
 
 
+def publish(server, page, name: str, **options) -> dict:
+    token = server.device(name)["token"]
+    made = page.evaluate("([url, token, options]) => publish(url, token, options)", [endpoint(server, name), token, options])
+    assert made["status"] == 201, made
+    return made
+
+
 def check_footage(server, name: str, folder):
     """Fragments begin with key frames and stay near two seconds, and a player gets a clean clip of them."""
     fragments = server.wait_for_fragments(name, 4)
@@ -71,8 +78,8 @@ def check_footage(server, name: str, folder):
 def test_a_browser_publishes(server, page, site, tmp_path):
     name = "studio"
     page.goto(site + "publisher.html")
-    made = page.evaluate("([url, token]) => publish(url, token, null, true)", [endpoint(server, name), server.device(name)["token"]])
-    assert made["status"] == 201 and made["etag"].startswith('"'), made
+    made = publish(server, page, name, audio=True)
+    assert made["etag"].startswith('"'), made
     assert page.evaluate("trickle()") == 204
     streams = check_footage(server, name, tmp_path)
     assert [stream["codec_name"] for stream in streams if stream["codec_type"] == "video"] == ["h264"]
@@ -92,10 +99,28 @@ def test_a_browser_publishes(server, page, site, tmp_path):
     assert (told["state"], told["health"]["last_end"][1]) == ("offline", "teardown"), told
 
 
+def test_of_a_simulcast_the_largest_layer_is_recorded(server, page, site):
+    name = "layers"
+    page.goto(site + "publisher.html")
+    layers = [{"rid": rid, "scaleResolutionDownBy": by} for rid, by in (("q", 4), ("h", 2), ("f", 1))]
+    made = publish(server, page, name, codec="H264", width=1280, height=720, layers=layers)
+    assert "a=simulcast:recv" in made["sdp"], made
+
+    def width() -> int:
+        tracks = (health(server, name).get("health") or {}).get("tracks") or [{"width": 0}]
+        return tracks[0]["width"]
+
+    # Browsers begin with the smallest layer, and add the others as the line proves to carry them.
+    wait_until(lambda: width() >= 640, 60)
+    assert page.evaluate("unpublish()") == 200
+    fragments = server.fragments(name)
+    assert all(fragment["starts_with_key"] for fragment in fragments), fragments
+
+
 def test_a_closed_page_ends_its_session(server, page, site):
     name = "gone"
     page.goto(site + "publisher.html")
-    page.evaluate("([url, token]) => publish(url, token, 'H264', false)", [endpoint(server, name), server.device(name)["token"]])
+    publish(server, page, name, codec="H264")
     server.wait_for_fragments(name, 1)
     page.close()
     wait_until(lambda: health(server, name)["state"] == "offline", 40)

@@ -14,13 +14,15 @@ SDP = "application/sdp"
 # A page of any origin: WHIP as RFC 9725 has it, with what browsers give.
 PAGE = """<!doctype html><meta charset="utf-8"><title>publisher</title><video muted autoplay playsinline></video>
 <script>
-  window.publish = async (url, token, codec, audio) => {
-    const media = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360, frameRate: 30 }, audio });
+  window.publish = async (url, token, { codec, audio = false, width = 640, height = 360, layers = [] }) => {
+    const media = await navigator.mediaDevices.getUserMedia({ video: { width, height, frameRate: 30 }, audio });
     document.querySelector("video").srcObject = media;
     const peer = window.peer = new RTCPeerConnection();
     for (const track of media.getTracks()) {
-      const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [media] });
-      if (track.kind === "video" && codec) {
+      const video = track.kind === "video";
+      const init = { direction: "sendonly", streams: [media], ...(video && layers.length && { sendEncodings: layers }) };
+      const transceiver = peer.addTransceiver(track, init);
+      if (video && codec) {
         const known = RTCRtpSender.getCapabilities("video").codecs;
         transceiver.setCodecPreferences(known.filter((one) => one.mimeType === `video/${codec}` || one.mimeType === "video/rtx"));
       }

@@ -134,7 +134,7 @@ pub const SETTINGS: &[Setting] = &[
         "Open TCP connections per listener.",
         |c| &mut c.limits.connections),
     setting("limits.handshake", "limit-handshake", "DURATION",
-        "How long a connection may take for a handshake or a request's headers.",
+        "How long a connection may take for a handshake or a request's headers, and a WebRTC session to be connected.",
         |c| &mut c.limits.handshake),
     setting("limits.json_body_bytes", "limit-json-body-bytes", "BYTES",
         "Size of a JSON request's body.",
