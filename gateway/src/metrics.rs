@@ -99,6 +99,8 @@ pub fn page(app: &App) -> String {
     recordings(&mut page, app);
     sources(&mut page, app);
     gateway(&mut page, &app.metrics);
+    page.family("millrace_webrtc_sessions", "gauge", "Open WebRTC sessions, half-made ones included.");
+    page.sample("millrace_webrtc_sessions", &[], app.whip.open());
     log(&mut page, app);
     index(&mut page, app);
     space(&mut page, app);

@@ -16,6 +16,8 @@ OPTIONS = [
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
     "--ignore-certificate-errors",
 ]  # fmt: skip
+# A camera and a microphone that are made up, and given to whoever asks.
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 # The bar of the demo picture: 80 cells, 48 bits of epoch milliseconds, 24 of frame counter, 8 of check.
 READ_BAR = """() => {

@@ -6,10 +6,8 @@ import urllib.parse
 import pytest
 
 import media
-from chromium import browser, player_site
+from chromium import CAMERA, browser, player_site
 from whip import PAGE, aiortc
-
-CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +95,7 @@ def test_a_browser_publishes(server, page, site, tmp_path):
     assert page.evaluate("unpublish()") == 200
     told = health(server, name)
     assert (told["state"], told["health"]["last_end"][1]) == ("offline", "teardown"), told
+    assert "millrace_webrtc_sessions 0" in server.get("/metrics").body.decode()
 
 
 def test_of_a_simulcast_the_largest_layer_is_recorded(server, page, site):

@@ -21,7 +21,7 @@ use super::fragment::{self, Fragment};
 use super::offer::Offer;
 use super::port::{Buffers, Port};
 use super::routes::{Datagram, INBOX, Routes, Via};
-use super::session::{Command, Session, State};
+use super::session::{Command, Place, Session, State};
 use super::tcp;
 use super::tracks::Tracks;
 use crate::rtsp::digest::hex;
@@ -204,7 +204,7 @@ impl Server {
         offer: &[u8],
     ) -> Result<Published, WhipError> {
         let offer = Offer::parse(offer, &self.limits)?;
-        let open = self.sessions().len();
+        let open = self.open();
         if open >= self.limits.webrtc_sessions {
             return Err(WhipError::Full(open));
         }
@@ -224,27 +224,21 @@ impl Server {
         let (commands, commanded) = mpsc::channel(1);
         let handle =
             Handle { stream: name.clone(), etag: etag.clone(), ufrag: offer.ufrag().to_owned(), commands };
-        self.routes.add_ufrag(&ufrag, &inbox);
         self.sessions().insert(id.clone(), handle);
         let session = Box::new(Session {
             server: Arc::clone(self),
-            id: id.clone(),
+            place: Place::new(self, &id, &ufrag, inbox),
             stream: name.to_string(),
             principal: by.principal.clone(),
             peer: by.peer,
             offer: offer.text,
             rtc,
             tracks,
-            ufrag: ufrag.clone(),
-            inbox,
             datagrams,
             commands: commanded,
             state: State::new(now, now + self.limits.handshake),
         });
-        if self.made.send(session).await.is_err() {
-            self.forget(&id, &ufrag);
-            return Err(WhipError::Closed);
-        }
+        self.made.send(session).await.map_err(|_| WhipError::Closed)?;
         Ok(Published { id, etag, answer })
     }
 
@@ -319,9 +313,13 @@ impl Server {
     }
 
     /// Forgets a session that has ended.
-    pub(super) fn forget(&self, id: &str, ufrag: &str) {
+    pub(super) fn forget(&self, id: &str) {
         self.sessions().remove(id);
-        self.routes.remove_ufrag(ufrag);
+    }
+
+    /// How many sessions are open, half-made ones included.
+    pub fn open(&self) -> usize {
+        self.sessions().len()
     }
 
     /// Writes a line about a session, unless its stream had one within the last second.

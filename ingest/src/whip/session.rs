@@ -32,8 +32,6 @@ const MAX_SSRCS: usize = 64;
 const BATCH: usize = 64;
 /// How often the credential is looked at and deadlines are checked, at most.
 const TICK: Duration = Duration::from_secs(1);
-/// How long ICE may take after a restart.
-const RESTART: Duration = Duration::from_secs(10);
 
 /// What is asked of a session.
 pub(super) enum Command {
@@ -83,7 +81,7 @@ impl End {
 /// A session that has been answered.
 pub(super) struct Session {
     pub(super) server: Arc<Server>,
-    pub(super) id: String,
+    pub(super) place: Place,
     pub(super) stream: String,
     pub(super) principal: Principal,
     /// Where the offer came from; the media may come from elsewhere.
@@ -91,11 +89,48 @@ pub(super) struct Session {
     pub(super) offer: String,
     pub(super) rtc: Box<Rtc>,
     pub(super) tracks: Tracks,
-    pub(super) ufrag: String,
-    pub(super) inbox: Inbox,
     pub(super) datagrams: mpsc::Receiver<Datagram>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) state: State,
+}
+
+/// Where a session is found: by HTTP, and by the port. Gone with the session, however that ends.
+pub(super) struct Place {
+    server: Arc<Server>,
+    id: String,
+    ufrag: String,
+    addresses: Vec<SocketAddr>,
+    inbox: Inbox,
+}
+
+impl Place {
+    /// The session `id`, whose checks come with this user fragment.
+    pub(super) fn new(server: &Arc<Server>, id: &str, ufrag: &str, inbox: Inbox) -> Self {
+        server.routes.add_ufrag(ufrag, &inbox);
+        let (id, ufrag) = (id.to_owned(), ufrag.to_owned());
+        Self { server: Arc::clone(server), id, ufrag, addresses: Vec::new(), inbox }
+    }
+
+    fn add_address(&mut self, address: SocketAddr) {
+        self.server.routes.add_address(address, &self.inbox);
+        self.addresses.push(address);
+    }
+
+    fn change_ufrag(&mut self, ufrag: &str) {
+        self.server.routes.remove_ufrag(&self.ufrag);
+        self.server.routes.add_ufrag(ufrag, &self.inbox);
+        ufrag.clone_into(&mut self.ufrag);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.server.forget(&self.id);
+        self.server.routes.remove_ufrag(&self.ufrag);
+        for address in &self.addresses {
+            self.server.routes.remove_address(*address, &self.inbox);
+        }
+    }
 }
 
 /// What changes while it goes on.
@@ -143,12 +178,10 @@ impl Session {
             self.server.log(stream, peer, &end.to_string());
         }
         self.say_goodbye();
-        self.server.forget(&self.id, &self.ufrag);
-        for address in self.state.paths.keys() {
-            self.server.routes.remove_address(*address, &self.inbox);
-        }
-        if let Err(error) = self.tracks.finish(end.kind()).await {
-            self.server.log(&self.stream, self.peer, &error.to_string());
+        let Self { server, place, stream, peer, tracks, .. } = *self;
+        drop(place);
+        if let Err(error) = tracks.finish(end.kind()).await {
+            server.log(&stream, peer, &error.to_string());
         }
         if let End::Deleted(stored) = end {
             let _ = stored.send(());
@@ -268,7 +301,7 @@ impl Session {
         if let Some((source, via)) = from.as_ref().filter(|(source, _)| *source == to)
             && paths.insert(*source, via.clone()).is_none()
         {
-            self.server.routes.add_address(*source, &self.inbox);
+            self.place.add_address(*source);
         }
         match paths.get(&to) {
             Some(Via::Udp(local)) => self.server.port.send(&transmit.contents, to, *local),
@@ -322,10 +355,8 @@ impl Session {
         let offer = SdpOffer::from_sdp_string(&offer).map_err(|error| error.to_string())?;
         self.rtc.sdp_api().accept_offer(offer).map_err(|error| error.to_string())?;
         let ours = self.rtc.direct_api().local_ice_credentials();
-        self.server.routes.remove_ufrag(&self.ufrag);
-        self.server.routes.add_ufrag(&ours.ufrag, &self.inbox);
-        self.ufrag.clone_from(&ours.ufrag);
-        self.state.deadline = Some(self.server.clock.monotonic() + RESTART);
+        self.place.change_ufrag(&ours.ufrag);
+        self.state.deadline = Some(self.server.clock.monotonic() + self.server.limits.handshake);
         Ok(ours)
     }
 
