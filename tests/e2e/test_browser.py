@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chromium import CAMERA, browser, player_site, shown
+from chromium import browser, player_site, shown
 
 SHOTS = Path(os.environ["MILLRACE_SCREENSHOTS"]) if "MILLRACE_SCREENSHOTS" in os.environ else None
 
@@ -133,22 +133,6 @@ def test_add_a_camera_gives_commands_that_work(page, demo):
         demo.wait_for_fragments("new-camera", 2)
     finally:
         media.end(push)
-
-
-def test_add_a_camera_publishes_from_this_browser(demo, tmp_path):
-    with browser(CAMERA) as chromium:
-        page = chromium.new_context(permissions=["camera", "microphone"]).new_page()
-        sign_in(page, demo)
-        page.get_by_role("button", name="Add a camera").click()
-        page.get_by_label("Stream name").fill("this-browser")
-        page.get_by_role("button", name="Create stream and credential").click()
-        page.get_by_role("button", name="Publish from this browser").click()
-        page.get_by_text("this browser → this-browser: live").wait_for()
-        demo.wait_for_fragments("this-browser", 2)
-        shot(page, "publish")
-        page.get_by_role("button", name="Stop publishing").click()
-        page.get_by_text("this browser →").wait_for(state="detached")
-        assert demo.get("/v1/streams/this-browser").json()["state"] == "offline"
 
 
 def test_the_page_loads_nothing_from_elsewhere(page, demo):

@@ -7,6 +7,7 @@ import pytest
 
 import media
 from chromium import CAMERA, browser, player_site
+from test_browser import sign_in
 from whip import PAGE, aiortc
 
 
@@ -20,6 +21,7 @@ def chromium():
 def page(chromium):
     context = chromium.new_context(permissions=["camera", "microphone"])
     page = context.new_page()
+    page.problems = []
     yield page
     context.close()
 
@@ -123,6 +125,19 @@ def test_a_closed_page_ends_its_session(server, page, site):
     server.wait_for_fragments(name, 1)
     page.close()
     wait_until(lambda: health(server, name)["state"] == "offline", 40)
+
+
+def test_add_a_camera_publishes_from_this_browser(server, page):
+    sign_in(page, server)
+    page.get_by_role("button", name="Add a camera").click()
+    page.get_by_label("Stream name").fill("this-browser")
+    page.get_by_role("button", name="Create stream and credential").click()
+    page.get_by_role("button", name="Publish from this browser").click()
+    page.get_by_text("this browser → this-browser: live").wait_for()
+    server.wait_for_fragments("this-browser", 2)
+    page.get_by_role("button", name="Stop publishing").click()
+    page.get_by_text("this browser →").wait_for(state="detached")
+    assert server.get("/v1/streams/this-browser").json()["state"] == "offline"
 
 
 def test_a_codec_that_is_not_recorded_is_refused_by_name(server, page, site):

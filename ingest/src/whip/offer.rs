@@ -137,8 +137,14 @@ impl Offer {
         for candidate in candidates {
             rtc.add_local_candidate(candidate.clone());
         }
-        let answer = rtc.sdp_api().accept_offer(offer)?;
-        Ok((rtc, complete(&answer.to_sdp_string())))
+        let answer = rtc.sdp_api().accept_offer(offer)?.to_sdp_string();
+        let taken = answer.lines().filter(|line| line.starts_with("m=") && !is_refused(line)).count();
+        if taken != self.tracks.len() {
+            let offered = self.tracks.len();
+            let why = format!("{taken} of {offered} sections that can be recorded were agreed on");
+            return Err(RtcError::RemoteSdp(why));
+        }
+        Ok((rtc, complete(&answer)))
     }
 
     /// The publisher's user fragment.
@@ -167,7 +173,8 @@ impl Offer {
                     rtx.map(Into::into),
                     *codec,
                     NonZeroU32::new(format.clock_rate).map_or(Frequency::NINETY_KHZ, Frequency::from),
-                    (format.channels > 0).then_some(format.channels),
+                    // Only Opus says how many there are (RFC 7587 §7).
+                    (*codec == Codec::Opus).then_some(format.channels),
                     FormatParams::parse_line(&format.fmtp),
                 );
             }
@@ -282,6 +289,11 @@ pub(super) fn with_credentials(offer: &str, ufrag: &str, password: &str) -> Stri
     text
 }
 
+/// Whether an `m=` line of str0m's refuses its section: it lists no payload type.
+fn is_refused(line: &str) -> bool {
+    line.split_ascii_whitespace().count() == 3
+}
+
 /// str0m's answer as browsers take it. A section that is refused lists no payload type there, and must
 /// list one (RFC 3264 §6); it has nothing else to say either. The candidates, which stand in the first
 /// section even where that is refused, go into the first that is taken.
@@ -294,7 +306,7 @@ fn complete(answer: &str) -> String {
         (String::with_capacity(answer.len()), false, Some(candidates));
     for line in lines {
         if line.starts_with("m=") {
-            refused = line.split_ascii_whitespace().count() == 3;
+            refused = is_refused(line);
         }
         match line {
             _ if !refused => text.extend([line, "\r\n"]),
