@@ -77,10 +77,10 @@ def probe(path, *entries: str) -> dict:
     return json.loads(done.stdout)
 
 
-def decodes(path) -> None:
-    """Every frame decodes without a complaint."""
+def decodes(path, *options: str) -> None:
+    """Every frame decodes without a complaint; `options` are of ffmpeg's output."""
     done = subprocess.run(
-        ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", str(path), "-f", "null", "-"],
+        ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", str(path), *options, "-f", "null", "-"],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0 and not done.stderr.strip(), f"{path}: {done.stderr[-2000:]}"

@@ -75,7 +75,8 @@ def check_footage(server, name: str, folder):
     told = health(server, name)["health"]
     # On a machine too busy to follow, packets are lost for good; then health says so.
     if not told["packets_lost"] and not told["frames_damaged"]:
-        media.decodes(path)
+        # Browsers send when they have a picture: ffmpeg must not round the times to a frame rate of its own guess.
+        media.decodes(path, "-fps_mode", "passthrough", "-enc_time_base:v", "1:90000")
     return media.probe(path)["streams"]
 
 
