@@ -173,13 +173,12 @@ impl Publisher {
         let patched = hall.whip.patch(&name(stream), &id, Some("*"), body.as_bytes()).await.unwrap();
         let whip::Patched::Restarted { fragment, .. } = &patched else { panic!("{patched:?}") };
         let (ufrag, password) = whip::Fragment::parse(fragment.as_bytes()).unwrap().credentials.unwrap();
-        let replaced = |line: &str| match line.split_once(':') {
-            Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{ufrag}"),
-            Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{password}"),
-            _ => line.to_owned(),
-        };
-        let answer: Vec<String> = self.answer.lines().map(replaced).collect();
-        let answer = SdpAnswer::from_sdp_string(&(answer.join("\r\n") + "\r\n")).unwrap();
+        let value =
+            |name: &str| self.answer.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+        let (old_ufrag, old_password) = (value("a=ice-ufrag:"), value("a=ice-pwd:"));
+        // The candidates name the user fragment, too.
+        let answer = self.answer.replace(&old_ufrag, &ufrag).replace(&old_password, &password);
+        let answer = SdpAnswer::from_sdp_string(&answer).unwrap();
         self.rtc.sdp_api().accept_answer(pending, answer).unwrap();
         patched
     }
