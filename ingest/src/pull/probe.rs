@@ -16,7 +16,7 @@ use super::connect::{Connected, connect, encrypt};
 use super::dialogue::Dialogue;
 use super::target::Target;
 use super::{PullError, PullOptions};
-use crate::rtsp::inbound::Event;
+use crate::depacketizer::Event;
 use crate::rtsp::recording::{Link, Track};
 use crate::rtsp::socket::Socket;
 use crate::rtsp::udp;
