@@ -150,6 +150,13 @@ impl World {
     }
 }
 
+/// A free port for media, of which none comes here.
+fn port() -> tokio::net::UdpSocket {
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.set_nonblocking(true).unwrap();
+    tokio::net::UdpSocket::from_std(udp).unwrap()
+}
+
 fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let options =
@@ -182,9 +189,6 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         entropy: Arc::clone(&entropy),
         limits: Arc::new(Limits::default()),
     };
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    udp.set_nonblocking(true).unwrap();
-    let udp = tokio::net::UdpSocket::from_std(udp).unwrap();
     let pullers = Pullers::new(PullOptions {
         ingest: ingest.clone(),
         catalog: Arc::clone(&catalog),
@@ -196,7 +200,7 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         timing: Timing::default(),
     });
     Arc::new(App {
-        whip: whip::Server::new(options, udp, &["127.0.0.1".parse().unwrap()]).unwrap(),
+        whip: whip::Server::new(options, port(), &["127.0.0.1".parse().unwrap()]).unwrap(),
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),
         clock,
