@@ -4,10 +4,19 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MediaError {
     /// A codec or a way of packing it that is not spoken here.
-    #[error("{what} is not supported: send H264, H265 or AAC (MPEG4-GENERIC, mode AAC-hbr)")]
+    #[error(
+        "{what} is not supported: send H264, H265, AV1, VP9 or JPEG, with AAC (MPEG4-GENERIC, mode AAC-hbr), \
+             OPUS, PCMU, PCMA or L16"
+    )]
     Unsupported {
         /// The codec or the feature, as the sender named it.
         what: String,
+    },
+    /// A codec that players do not take in MP4.
+    #[error("{} does not go into MP4: take it as Matroska, with GetMediaForFragmentList", codec.name())]
+    NotInMp4 {
+        /// The codec.
+        codec: crate::CodecId,
     },
     /// Bytes that break their format's rules.
     #[error("malformed {what}: {why}")]

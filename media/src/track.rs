@@ -3,7 +3,7 @@
 use base::TrackMeta;
 use bytes::Bytes;
 
-use crate::codec::Description;
+use crate::codec::{Description, av1, mjpeg, opus, pcm, vp9};
 use crate::{CodecId, Frame, MediaError};
 
 /// One video or audio track. Two tracks with the same [`Track::init_id`] share their init segment.
@@ -13,12 +13,13 @@ pub struct Track {
     pub number: u8,
     /// The codec.
     pub codec: CodecId,
-    /// RFC 6381 codec string: `avc1.64001f`, `hvc1.1.6.L93.B0`, `mp4a.40.2`.
+    /// RFC 6381 codec string: `avc1.64001f`, `hvc1.1.6.L93.B0`, `av01.0.04M.08`, `mp4a.40.2`, `opus`.
     pub codec_string: String,
     /// Ticks per second of the frames' times.
     pub timescale: u32,
-    /// AVCDecoderConfigurationRecord, HEVCDecoderConfigurationRecord (ISO/IEC 14496-15) or
-    /// AudioSpecificConfig (ISO/IEC 14496-3).
+    /// AVCDecoderConfigurationRecord, HEVCDecoderConfigurationRecord (ISO/IEC 14496-15), `av1C`, VP9's
+    /// features as WebM has them, AudioSpecificConfig (ISO/IEC 14496-3), OpusHead (RFC 7845), or, for G.711
+    /// and L16, a WAVEFORMATEX. Nothing for Motion JPEG.
     pub private: Bytes,
     /// Picture width in pixels; 0 for audio, or where the parameter sets cannot be read.
     pub width: u32,
@@ -58,17 +59,53 @@ impl Track {
         })
     }
 
+    /// A track of pictures that this key frame describes, for senders that give no parameter sets
+    /// apart: AV1, VP9, Motion JPEG. `None` where the frame is not a key frame, or of another codec.
+    pub fn of_key_frame(number: u8, codec: CodecId, timescale: u32, frame: &[u8]) -> Option<Self> {
+        let (private, width, height) = match codec {
+            CodecId::Av1 => (av1::av1c(av1::sequence_header(frame)?)?, 0, 0),
+            CodecId::Vp9 => {
+                let key = vp9::KeyFrame::parse(frame)?;
+                (key.private(), key.width, key.height)
+            }
+            CodecId::Mjpeg => {
+                let (width, height) = mjpeg::size(frame)?;
+                (Bytes::new(), width, height)
+            }
+            _ => return None,
+        };
+        let track = Self::new(number, codec, timescale, private).ok()?;
+        Some(if codec.is_sized_by_frames() { Self { width, height, ..track } } else { track })
+    }
+
+    /// A track of plain samples (G.711, L16) or Opus, whose timescale is its sample rate.
+    /// [`MediaError::Malformed`] for a rate or a number of channels that cannot be.
+    pub fn of_samples(
+        number: u8,
+        codec: CodecId,
+        sample_rate: u32,
+        channels: u8,
+    ) -> Result<Self, MediaError> {
+        let private = match codec {
+            CodecId::Opus => opus::head(channels),
+            _ => pcm::private(codec, sample_rate, channels),
+        };
+        Self::new(number, codec, sample_rate, private)
+    }
+
     /// Whether this is a video track.
     pub fn is_video(&self) -> bool {
         self.codec.is_video()
     }
 
-    /// Changes when the init segment must change: a hash of codec, private data and timescale that
-    /// is the same on every machine and in every version.
+    /// Changes when the init segment must change: a hash of codec, private data and timescale, and of
+    /// the size where private data do not say it, that is the same on every machine and in every version.
     pub fn init_id(&self) -> u64 {
         let name = self.codec.name().bytes();
         let timescale = self.timescale.to_be_bytes();
-        fnv1a(name.chain([0]).chain(timescale).chain(self.private.iter().copied()))
+        let size = [self.width, self.height].into_iter().filter(|_| self.codec.is_sized_by_frames());
+        let size = size.flat_map(u32::to_be_bytes);
+        fnv1a(name.chain([0]).chain(timescale).chain(self.private.iter().copied()).chain(size))
     }
 
     /// What a fragment's metadata says about this track: `frames` are all frames of the fragment, of
@@ -117,6 +154,9 @@ mod tests {
         assert_eq!(aac(1).init_id(), aac(2).init_id());
         let mono = Track::new(1, CodecId::Aac, 44100, Bytes::from_static(&[0x12, 0x08])).unwrap();
         assert_ne!(mono.init_id(), aac(1).init_id());
+        let small = Track::new(1, CodecId::Mjpeg, 90_000, Bytes::new()).unwrap();
+        let large = Track { width: 640, height: 480, ..small.clone() };
+        assert_ne!(small.init_id(), large.init_id(), "nothing else tells the size");
     }
 
     #[test]

@@ -37,7 +37,11 @@ const SUMMARY: &[Field] = &[
         Kind::Choice(STATES),
         "whether a publisher sends (live), is silent (stale) or absent",
     ),
-    Field::new("codecs", Kind::List(&Kind::Text), "of the newest fragment: h264, h265, aac"),
+    Field::new(
+        "codecs",
+        Kind::List(&Kind::Text),
+        "of the newest fragment: h264, h265, av1, vp9, mjpeg; aac, opus, pcmu, pcma, l16",
+    ),
     Field::optional("width", Kind::Number, "pixels"),
     Field::optional("height", Kind::Number, "pixels"),
     Field::optional("frame_rate", Kind::Number, "pictures per second"),

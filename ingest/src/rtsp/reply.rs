@@ -44,9 +44,10 @@ impl From<MediaError> for Refusal {
     fn from(error: MediaError) -> Self {
         let status = match error {
             MediaError::Unsupported { .. } => StatusCode::UnsupportedMediaType,
-            MediaError::Malformed { .. } | MediaError::TooLarge { .. } | MediaError::Mismatch { .. } => {
-                StatusCode::BadRequest
-            }
+            MediaError::Malformed { .. }
+            | MediaError::TooLarge { .. }
+            | MediaError::NotInMp4 { .. }
+            | MediaError::Mismatch { .. } => StatusCode::BadRequest,
         };
         Self::new(status, &error)
     }

@@ -52,20 +52,21 @@ pub enum SdpError {
 
 const MAX_SECTIONS: usize = 16;
 
-/// Payload types that need no `rtpmap` (RFC 3551 §6), to name what is refused.
-const STATIC_FORMATS: [(u8, &str, u32); 12] = [
-    (0, "PCMU", 8000),
-    (3, "GSM", 8000),
-    (4, "G723", 8000),
-    (8, "PCMA", 8000),
-    (9, "G722", 8000),
-    (10, "L16", 44_100),
-    (11, "L16", 44_100),
-    (14, "MPA", 90_000),
-    (18, "G729", 8000),
-    (26, "JPEG", 90_000),
-    (32, "MPV", 90_000),
-    (33, "MP2T", 90_000),
+/// Payload types that need no `rtpmap` (RFC 3551 §6): encoding, clock rate, channels. Some are here only so
+/// that what is refused has a name.
+const STATIC_FORMATS: [(u8, &str, u32, u8); 12] = [
+    (0, "PCMU", 8000, 1),
+    (3, "GSM", 8000, 1),
+    (4, "G723", 8000, 1),
+    (8, "PCMA", 8000, 1),
+    (9, "G722", 8000, 1),
+    (10, "L16", 44_100, 2),
+    (11, "L16", 44_100, 1),
+    (14, "MPA", 90_000, 0),
+    (18, "G729", 8000, 1),
+    (26, "JPEG", 90_000, 0),
+    (32, "MPV", 90_000, 0),
+    (33, "MP2T", 90_000, 0),
 ];
 
 impl Announcement {
@@ -184,12 +185,13 @@ impl Section {
 /// The format in the `rtpmap` attribute of the payload type, without its `fmtp`.
 pub(crate) fn rtpmap(media: &Media, payload_type: u8) -> Result<Format, &'static str> {
     let Some(map) = of_type(media, "rtpmap", payload_type) else {
-        let known = STATIC_FORMATS.iter().find(|(number, _, _)| *number == payload_type);
-        let (_, encoding, clock_rate) = known.ok_or("it has no rtpmap attribute for its payload type")?;
+        let known = STATIC_FORMATS.iter().find(|(number, ..)| *number == payload_type);
+        let (_, encoding, clock_rate, channels) =
+            known.ok_or("it has no rtpmap attribute for its payload type")?;
         return Ok(Format {
             encoding: (*encoding).into(),
             clock_rate: *clock_rate,
-            channels: 0,
+            channels: *channels,
             fmtp: String::new(),
         });
     };
@@ -265,8 +267,22 @@ mod tests {
 
     #[test]
     fn names_codecs_without_rtpmap() {
-        let sections = short("m=video 0 RTP/AVP 26\r\nm=audio 0 RTP/AVP 0\r\n").unwrap().sections;
-        assert_eq!(sections.iter().map(|s| s.format.encoding.as_str()).collect::<Vec<_>>(), ["JPEG", "PCMU"]);
+        let media = [26, 0, 8, 10, 11].map(|number| format!("m=audio 0 RTP/AVP {number}\r\n")).concat();
+        let sections = short(&media).unwrap().sections;
+        let format = |section: &Section| {
+            (section.format.encoding.clone(), section.format.clock_rate, section.format.channels)
+        };
+        let expected = [
+            ("JPEG", 90_000, 0),
+            ("PCMU", 8000, 1),
+            ("PCMA", 8000, 1),
+            ("L16", 44_100, 2),
+            ("L16", 44_100, 1),
+        ];
+        assert_eq!(
+            sections.iter().map(format).collect::<Vec<_>>(),
+            expected.map(|(name, rate, channels)| (name.to_owned(), rate, channels))
+        );
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! The codecs: what their parameter sets say. One file per codec.
 
 pub(crate) mod aac;
+pub(crate) mod av1;
 pub(crate) mod h264;
 pub(crate) mod h265;
+pub(crate) mod mjpeg;
+pub(crate) mod opus;
 mod parameter_sets;
+pub(crate) mod pcm;
+pub(crate) mod vp9;
 
 pub(crate) use parameter_sets::{ParameterSets, SetKind};
 
@@ -11,7 +16,7 @@ use bytes::Bytes;
 
 use crate::MediaError;
 
-/// A codec that can be recorded and played.
+/// A codec that can be recorded. What browsers play of them is `playback`'s matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CodecId {
     /// H.264, AVC: ITU-T H.264, ISO/IEC 14496-10.
@@ -20,11 +25,36 @@ pub enum CodecId {
     H265,
     /// AAC: ISO/IEC 14496-3.
     Aac,
+    /// AV1: AV1 Bitstream & Decoding Process Specification.
+    Av1,
+    /// VP9: VP9 Bitstream & Decoding Process Specification.
+    Vp9,
+    /// Motion JPEG: a JPEG (ITU-T T.81) for every picture.
+    Mjpeg,
+    /// Opus: RFC 6716.
+    Opus,
+    /// G.711 in µ-law: ITU-T G.711.
+    Pcmu,
+    /// G.711 in A-law: ITU-T G.711.
+    Pcma,
+    /// Samples of 16 bits, big-endian: RFC 3551 §4.5.11.
+    L16,
 }
 
 impl CodecId {
     /// Every codec.
-    pub const ALL: [Self; 3] = [Self::H264, Self::H265, Self::Aac];
+    pub const ALL: [Self; 10] = [
+        Self::H264,
+        Self::H265,
+        Self::Aac,
+        Self::Av1,
+        Self::Vp9,
+        Self::Mjpeg,
+        Self::Opus,
+        Self::Pcmu,
+        Self::Pcma,
+        Self::L16,
+    ];
 
     /// The short name that metadata carries and searches use.
     pub const fn name(self) -> &'static str {
@@ -32,6 +62,13 @@ impl CodecId {
             Self::H264 => "h264",
             Self::H265 => "h265",
             Self::Aac => "aac",
+            Self::Av1 => "av1",
+            Self::Vp9 => "vp9",
+            Self::Mjpeg => "mjpeg",
+            Self::Opus => "opus",
+            Self::Pcmu => "pcmu",
+            Self::Pcma => "pcma",
+            Self::L16 => "l16",
         }
     }
 
@@ -43,9 +80,14 @@ impl CodecId {
     /// Whether it codes pictures.
     pub const fn is_video(self) -> bool {
         match self {
-            Self::H264 | Self::H265 => true,
-            Self::Aac => false,
+            Self::H264 | Self::H265 | Self::Av1 | Self::Vp9 | Self::Mjpeg => true,
+            Self::Aac | Self::Opus | Self::Pcmu | Self::Pcma | Self::L16 => false,
         }
+    }
+
+    /// Whether the pictures' size stands in key frames alone, not in codec private data.
+    pub(crate) const fn is_sized_by_frames(self) -> bool {
+        matches!(self, Self::Vp9 | Self::Mjpeg)
     }
 
     /// What codec private data say about a track.
@@ -54,16 +96,23 @@ impl CodecId {
             Self::H264 => h264::describe(private),
             Self::H265 => h265::describe(private),
             Self::Aac => aac::describe(private),
+            Self::Av1 => av1::describe(private),
+            Self::Vp9 => vp9::describe(private),
+            Self::Mjpeg => mjpeg::describe(private),
+            Self::Opus => opus::describe(private),
+            Self::Pcmu | Self::Pcma | Self::L16 => pcm::describe(self, private),
         }
     }
 
-    /// The parameter sets in codec private data as NAL units of a sample; empty where there are none.
+    /// The parameter sets in codec private data as a sample carries them; empty where there are none.
     pub(crate) fn sets_in_band(self, private: &[u8]) -> Bytes {
-        match self {
-            Self::H264 => h264::sets_in_band(private).unwrap_or_default(),
-            Self::H265 => h265::sets_in_band(private).unwrap_or_default(),
-            Self::Aac => Bytes::new(),
-        }
+        let sets = match self {
+            Self::H264 => h264::sets_in_band(private),
+            Self::H265 => h265::sets_in_band(private),
+            Self::Av1 => av1::units_in_band(private),
+            Self::Vp9 | Self::Mjpeg | Self::Aac | Self::Opus | Self::Pcmu | Self::Pcma | Self::L16 => None,
+        };
+        sets.unwrap_or_default()
     }
 }
 

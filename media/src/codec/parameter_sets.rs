@@ -39,7 +39,7 @@ impl ParameterSets {
         let id = match codec {
             CodecId::H264 => h264::set_id(kind, nal),
             CodecId::H265 => h265::set_id(kind, nal),
-            CodecId::Aac => None,
+            _ => None,
         };
         let id = id.filter(|_| nal.len() <= MAX_SET_BYTES)?;
         let others = self.sets.iter().filter(|(known, _)| **known != (kind, id));
@@ -59,7 +59,7 @@ impl ParameterSets {
         match codec {
             CodecId::H264 => h264::avcc(&sps, &pps),
             CodecId::H265 => h265::hvcc(&vps, &sps, &pps),
-            CodecId::Aac => None,
+            _ => None,
         }
     }
 

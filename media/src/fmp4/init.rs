@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig};
 use mp4_atom::{
-    Atom, Audio, Avc1, Codec, Dinf, Dref, Esds, FixedPoint, FourCC, Ftyp, Hdlr, Hvc1, Mdhd, Mdia, Mehd, Minf,
-    Moov, Mp4a, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
+    Atom, Audio, Av01, Avc1, Codec, Dinf, Dops, Dref, Esds, FixedPoint, FourCC, Ftyp, Hdlr, Hvc1, Mdhd, Mdia,
+    Mehd, Minf, Moov, Mp4a, Mvex, Mvhd, Opus, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
+    Vp09, VpcC,
 };
 
 use super::{BRAND, encode};
+use crate::codec::opus::Head;
+use crate::codec::vp9::Features;
 use crate::{CodecId, MediaError, Track};
 
 /// The init segment (ftyp, moov) of a set of tracks.
@@ -91,31 +94,55 @@ fn sample_entry(track: &Track) -> Result<Codec, MediaError> {
         height: pixels(track.height),
         ..Visual::default()
     };
+    let audio = || Audio {
+        data_reference_index: 1,
+        channel_count: track.channels.into(),
+        sample_size: 16,
+        // The field ends at 65535; players go by the codec's own configuration.
+        sample_rate: u16::try_from(track.sample_rate).unwrap_or(0).into(),
+    };
     Ok(match track.codec {
         CodecId::H264 => Avc1 { visual: visual(), avcc: private(track)?, ..Avc1::default() }.into(),
         CodecId::H265 => Hvc1 { visual: visual(), hvcc: private(track)?, ..Hvc1::default() }.into(),
-        CodecId::Aac => Mp4a {
-            audio: Audio {
-                data_reference_index: 1,
-                channel_count: track.channels.into(),
-                sample_size: 16,
-                // The field ends at 65535; players go by the AudioSpecificConfig.
-                sample_rate: u16::try_from(track.sample_rate).unwrap_or(0).into(),
-            },
-            esds: Esds { es_desc: elementary_stream(track) },
-            btrt: None,
-            taic: None,
+        CodecId::Av1 => Av01 { visual: visual(), av1c: private(track)?, ..Av01::default() }.into(),
+        CodecId::Vp9 => Vp09 { visual: visual(), vpcc: vpcc(track)?, ..Vp09::default() }.into(),
+        CodecId::Aac => {
+            Mp4a { audio: audio(), esds: Esds { es_desc: elementary_stream(track) }, btrt: None, taic: None }
+                .into()
         }
-        .into(),
+        CodecId::Opus => Opus { audio: audio(), dops: dops(track)?, btrt: None }.into(),
+        codec @ (CodecId::Mjpeg | CodecId::Pcmu | CodecId::Pcma | CodecId::L16) => {
+            return Err(MediaError::NotInMp4 { codec });
+        }
+    })
+}
+
+/// VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding) of WebM's codec private data.
+fn vpcc(track: &Track) -> Result<VpcC, MediaError> {
+    let Features { profile, level, bit_depth, chroma_subsampling } =
+        Features::parse(&track.private).ok_or_else(no_record)?;
+    Ok(VpcC { profile, level, bit_depth, chroma_subsampling, ..VpcC::default() })
+}
+
+/// OpusSpecificBox (Encapsulation of Opus in ISO Base Media File Format §4.3.2) of the identification header.
+fn dops(track: &Track) -> Result<Dops, MediaError> {
+    let Head { channels, pre_skip, input_rate, gain } = Head::parse(&track.private).ok_or_else(no_record)?;
+    Ok(Dops {
+        output_channel_count: channels,
+        pre_skip,
+        input_sample_rate: input_rate,
+        output_gain: gain,
+        channel_mapping: None,
     })
 }
 
 /// The configuration record in the track's private data.
 fn private<Record: Atom>(track: &Track) -> Result<Record, MediaError> {
-    Record::decode_body(&mut &track.private[..]).map_err(|_| MediaError::Malformed {
-        what: "codec private data (ISO/IEC 14496-15)",
-        why: "not a decoder configuration record",
-    })
+    Record::decode_body(&mut &track.private[..]).map_err(|_| no_record())
+}
+
+fn no_record() -> MediaError {
+    MediaError::Malformed { what: "codec private data", why: "not a decoder configuration record" }
 }
 
 /// ES_Descriptor of MPEG-4 audio (ISO/IEC 14496-1 §7.2.6.5).

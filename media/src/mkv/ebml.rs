@@ -29,6 +29,7 @@ pub(super) mod id {
     pub(crate) const LANGUAGE: u32 = 0x22_B59C;
     pub(crate) const CODEC_ID: u32 = 0x86;
     pub(crate) const CODEC_PRIVATE: u32 = 0x63A2;
+    pub(crate) const SEEK_PRE_ROLL: u32 = 0x56BB;
     pub(crate) const VIDEO: u32 = 0xE0;
     pub(crate) const PIXEL_WIDTH: u32 = 0xB0;
     pub(crate) const PIXEL_HEIGHT: u32 = 0xBA;
@@ -36,6 +37,7 @@ pub(super) mod id {
     pub(crate) const SAMPLING_FREQUENCY: u32 = 0xB5;
     pub(crate) const OUTPUT_SAMPLING_FREQUENCY: u32 = 0x78B5;
     pub(crate) const CHANNELS: u32 = 0x9F;
+    pub(crate) const BIT_DEPTH: u32 = 0x6264;
     pub(crate) const CLUSTER: u32 = 0x1F43_B675;
     pub(crate) const TIMESTAMP: u32 = 0xE7;
     pub(crate) const SIMPLE_BLOCK: u32 = 0xA3;
@@ -110,6 +112,16 @@ impl Element {
             return Err(malformed("an unsigned integer of more than 8 bytes"));
         }
         Ok((&self.data[..]).get_uint(length))
+    }
+
+    /// A float element's value.
+    pub(super) fn float(&self) -> Result<f64, MediaError> {
+        match *self.data {
+            [] => Ok(0.0),
+            [a, b, c, d] => Ok(f32::from_be_bytes([a, b, c, d]).into()),
+            [a, b, c, d, e, f, g, h] => Ok(f64::from_be_bytes([a, b, c, d, e, f, g, h])),
+            _ => Err(malformed("a float of neither 4 nor 8 bytes")),
+        }
     }
 
     /// The elements in a master element.
@@ -189,6 +201,10 @@ mod tests {
         put_vint(&mut out, 126);
         put_vint(&mut out, 127);
         assert_eq!(out, [0xfe, 0x40, 0x7f].as_slice());
+        let mut out = BytesMut::new();
+        put_float(&mut out, id::SAMPLING_FREQUENCY, 44_100.0);
+        let float = Elements::new(out.freeze()).next().unwrap().unwrap();
+        assert_eq!(float.float(), Ok(44_100.0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::ebml::{Element, Elements, id, malformed, vint};
 use super::timing::{self, Timing};
 use super::write::codec_name;
+use crate::codec::pcm;
 use crate::{CodecId, DecodeOrder, Frame, MediaError, Track};
 
 /// A fragment read back.
@@ -129,30 +130,77 @@ fn timing_tag(simple: &Element) -> Result<Option<Bytes>, MediaError> {
     Ok(value.filter(|_| named && simple.id == id::SIMPLE_TAG))
 }
 
-fn track(entry: &Element, timing: Option<&Timing>) -> Result<Track, MediaError> {
-    let (mut number, mut codec, mut private) = (None, None, Bytes::new());
-    let (mut width, mut height) = (0, 0);
-    for element in entry.children() {
-        let element = element?;
-        match element.id {
-            id::TRACK_NUMBER => number = u8::try_from(element.uint()?).ok(),
-            id::CODEC_ID => codec = codec_of(&element.data),
-            id::CODEC_PRIVATE => private = element.data,
-            id::VIDEO => {
-                for child in element.children() {
-                    let child = child?;
-                    match child.id {
-                        id::PIXEL_WIDTH => width = u32::try_from(child.uint()?).unwrap_or(0),
-                        id::PIXEL_HEIGHT => height = u32::try_from(child.uint()?).unwrap_or(0),
-                        _ => {}
-                    }
-                }
+/// A TrackEntry, as far as it matters here.
+#[derive(Default)]
+struct Entry {
+    number: Option<u8>,
+    codec_id: Bytes,
+    private: Bytes,
+    width: u32,
+    height: u32,
+    sampling_frequency: f64,
+    channels: u8,
+    bit_depth: u64,
+}
+
+impl Entry {
+    fn read(entry: &Element) -> Result<Self, MediaError> {
+        let mut read = Self { channels: 1, ..Self::default() };
+        for element in entry.children() {
+            let element = element?;
+            match element.id {
+                id::TRACK_NUMBER => read.number = u8::try_from(element.uint()?).ok(),
+                id::CODEC_ID => read.codec_id = element.data,
+                id::CODEC_PRIVATE => read.private = element.data,
+                id::VIDEO | id::AUDIO => read.settings(&element)?,
+                _ => {}
             }
-            _ => {}
+        }
+        Ok(read)
+    }
+
+    /// The elements of Video or Audio.
+    fn settings(&mut self, settings: &Element) -> Result<(), MediaError> {
+        for element in settings.children() {
+            let element = element?;
+            match element.id {
+                id::PIXEL_WIDTH => self.width = u32::try_from(element.uint()?).unwrap_or(0),
+                id::PIXEL_HEIGHT => self.height = u32::try_from(element.uint()?).unwrap_or(0),
+                id::SAMPLING_FREQUENCY => self.sampling_frequency = element.float()?,
+                id::CHANNELS => self.channels = u8::try_from(element.uint()?).unwrap_or(0),
+                id::BIT_DEPTH => self.bit_depth = element.uint()?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Which codec it is, and its private data.
+    fn codec(&self) -> Result<(CodecId, Bytes), MediaError> {
+        let named = CodecId::ALL.into_iter().filter(|codec| codec_name(*codec).as_bytes() == self.codec_id);
+        let either_law = |codec: &CodecId| match codec {
+            CodecId::Pcmu | CodecId::Pcma => pcm::is_private_of(*codec, &self.private),
+            _ => true,
+        };
+        let codec = named.into_iter().find(either_law);
+        match codec.ok_or_else(|| malformed("a track of a codec that is not recorded here"))? {
+            CodecId::L16 if self.bit_depth != 16 => Err(malformed("plain samples of other than 16 bits")),
+            // A rate that is no number becomes 0, which is refused.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+            CodecId::L16 => {
+                let rate = self.sampling_frequency as u32;
+                Ok((CodecId::L16, pcm::private(CodecId::L16, rate, self.channels)))
+            }
+            CodecId::Mjpeg => Ok((CodecId::Mjpeg, Bytes::new())),
+            codec => Ok((codec, self.private.clone())),
         }
     }
-    let number = number.ok_or_else(|| malformed("a track without a number from 1 to 255"))?;
-    let codec = codec.ok_or_else(|| malformed("a track of a codec that is not recorded here"))?;
+}
+
+fn track(entry: &Element, timing: Option<&Timing>) -> Result<Track, MediaError> {
+    let entry = Entry::read(entry)?;
+    let number = entry.number.ok_or_else(|| malformed("a track without a number from 1 to 255"))?;
+    let (codec, private) = entry.codec()?;
     let timescale = match timing {
         Some(timing) => {
             timing.timescale(number).ok_or_else(|| malformed("a timing tag that lacks a track"))?
@@ -160,14 +208,10 @@ fn track(entry: &Element, timing: Option<&Timing>) -> Result<Track, MediaError> 
         None => BLOCK_TIMESCALE,
     };
     let mut track = Track::new(number, codec, timescale, private)?;
-    if track.width == 0 {
-        (track.width, track.height) = (width, height);
+    if track.width == 0 && codec.is_video() {
+        (track.width, track.height) = (entry.width, entry.height);
     }
     Ok(track)
-}
-
-fn codec_of(name: &[u8]) -> Option<CodecId> {
-    CodecId::ALL.into_iter().find(|codec| codec_name(*codec).as_bytes() == name)
 }
 
 /// The frames of a cluster, timed by their blocks.

@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::ebml::{id, put_binary, put_float, put_id, put_master, put_uint, put_vint};
 use super::timing::{self, TimingWriter};
-use crate::codec::aac;
+use crate::codec::{aac, pcm};
 use crate::ticks::scale;
 use crate::{CodecId, Frame, Track};
 
@@ -174,9 +174,19 @@ pub(super) const fn codec_name(codec: CodecId) -> &'static str {
     match codec {
         CodecId::H264 => "V_MPEG4/ISO/AVC",
         CodecId::H265 => "V_MPEGH/ISO/HEVC",
+        CodecId::Av1 => "V_AV1",
+        CodecId::Vp9 => "V_VP9",
+        CodecId::Mjpeg => "V_MJPEG",
         CodecId::Aac => "A_AAC",
+        CodecId::Opus => "A_OPUS",
+        CodecId::Pcmu | CodecId::Pcma => "A_MS/ACM",
+        CodecId::L16 => "A_PCM/INT/BIG",
     }
 }
+
+/// What a decoder must be fed before the sound it is to play (RFC 9559 §5.1.4.1.26, the Opus mapping): 80 ms,
+/// in nanoseconds.
+const OPUS_SEEK_PRE_ROLL: u64 = 80_000_000;
 
 fn put_track(out: &mut BytesMut, track: &Track) {
     put_master(out, id::TRACK_ENTRY, |out| {
@@ -186,7 +196,13 @@ fn put_track(out: &mut BytesMut, track: &Track) {
         put_uint(out, id::FLAG_LACING, 0);
         put_binary(out, id::LANGUAGE, b"und");
         put_binary(out, id::CODEC_ID, codec_name(track.codec).as_bytes());
-        put_binary(out, id::CODEC_PRIVATE, &track.private);
+        // Matroska's own elements say all there is to L16.
+        if !track.private.is_empty() && track.codec != CodecId::L16 {
+            put_binary(out, id::CODEC_PRIVATE, &track.private);
+        }
+        if track.codec == CodecId::Opus {
+            put_uint(out, id::SEEK_PRE_ROLL, OPUS_SEEK_PRE_ROLL);
+        }
         if track.is_video() {
             // Matroska demands a size; where it is unknown, none misleads less than an invented one.
             if track.width > 0 && track.height > 0 {
@@ -202,13 +218,17 @@ fn put_track(out: &mut BytesMut, track: &Track) {
 }
 
 fn put_audio(out: &mut BytesMut, track: &Track) {
-    let core_rate = aac::Config::parse(&track.private).map_or(track.sample_rate, |config| config.core_rate);
+    let aac = aac::Config::parse(&track.private).filter(|_| track.codec == CodecId::Aac);
+    let core_rate = aac.map_or(track.sample_rate, |config| config.core_rate);
     put_master(out, id::AUDIO, |out| {
         put_float(out, id::SAMPLING_FREQUENCY, core_rate.into());
         if core_rate != track.sample_rate {
             put_float(out, id::OUTPUT_SAMPLING_FREQUENCY, track.sample_rate.into());
         }
         put_uint(out, id::CHANNELS, track.channels.into());
+        if pcm::sample_bytes(track.codec) > 0 {
+            put_uint(out, id::BIT_DEPTH, u64::from(pcm::sample_bytes(track.codec)) * 8);
+        }
     });
 }
 

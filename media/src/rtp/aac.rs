@@ -5,7 +5,8 @@ use std::sync::Arc;
 use base::Limits;
 use bytes::{Bytes, BytesMut};
 
-use super::{AccessUnit, Format, Packet};
+use super::announced::Announced;
+use super::{AccessUnit, Format, Packet, PayloadFormat};
 use crate::bits::BitReader;
 use crate::codec::aac;
 use crate::{CodecId, MediaError, Track};
@@ -13,8 +14,7 @@ use crate::{CodecId, MediaError, Track};
 /// Depayloads one AAC track.
 #[derive(Debug)]
 pub(super) struct Aac {
-    track: Arc<Track>,
-    announced: bool,
+    track: Announced,
     /// Bits of the size, index and index delta in an AU header.
     header_bits: [u32; 3],
     /// Timestamp ticks that one access unit lasts.
@@ -58,44 +58,12 @@ impl Aac {
         let unit_ticks =
             aac::Config::parse(&track.private).map_or(1024, |config| config.frame_ticks(format.clock_rate));
         Ok(Self {
-            track: Arc::new(track),
-            announced: false,
+            track: Announced::of(track),
             header_bits,
             unit_ticks,
             max_bytes: limits.frame_bytes,
             partial: None,
         })
-    }
-
-    pub(super) fn track(&self) -> &Arc<Track> {
-        &self.track
-    }
-
-    pub(super) fn push(
-        &mut self,
-        packet: &Packet,
-        lost: u16,
-        out: &mut Vec<AccessUnit>,
-    ) -> Result<(), MediaError> {
-        if lost > 0 {
-            self.partial = None;
-        }
-        let payload = &packet.payload;
-        let Some(header) = payload.first_chunk() else {
-            return Ok(()); // nothing but padding
-        };
-        let bits = usize::from(u16::from_be_bytes(*header));
-        let headers =
-            payload.get(2..2 + bits.div_ceil(8)).ok_or_else(|| malformed("cut off in its AU headers"))?;
-        let data = payload.slice(2 + headers.len()..);
-        let units = self.unit_sizes(headers, bits)?;
-        if let [(size, _)] = units[..]
-            && (size > data.len() || self.partial.is_some())
-        {
-            return self.fragment(packet, size, &data, out);
-        }
-        self.partial = None;
-        self.whole(packet.timestamp, &units, data, out)
     }
 
     /// Sizes and index deltas of the access units in the AU headers (RFC 3640 §3.2.1).
@@ -130,7 +98,7 @@ impl Aac {
             if position > 0 {
                 timestamp = timestamp.wrapping_add(self.unit_ticks.wrapping_mul(index.wrapping_add(1)));
             }
-            self.emit(timestamp, data.split_to(*size), out);
+            self.track.emit(timestamp, true, data.split_to(*size), out);
         }
         Ok(())
     }
@@ -156,19 +124,38 @@ impl Aac {
             return Err(malformed("fragments longer than their access unit"));
         }
         if partial.data.len() == size {
-            self.emit(partial.timestamp, partial.data.freeze(), out);
+            self.track.emit(partial.timestamp, true, partial.data.freeze(), out);
         } else if !packet.marker {
             self.partial = Some(partial);
         }
         Ok(())
     }
+}
 
-    fn emit(&mut self, rtp_timestamp: u32, data: Bytes, out: &mut Vec<AccessUnit>) {
-        if data.is_empty() {
-            return;
+impl PayloadFormat for Aac {
+    fn push(&mut self, packet: &Packet, lost: u16, out: &mut Vec<AccessUnit>) -> Result<(), MediaError> {
+        if lost > 0 {
+            self.partial = None;
         }
-        let track = (!self.announced).then(|| self.track.clone());
-        self.announced = true;
-        out.push(AccessUnit { rtp_timestamp, key: true, data, track, damaged: false });
+        let payload = &packet.payload;
+        let Some(header) = payload.first_chunk() else {
+            return Ok(()); // nothing but padding
+        };
+        let bits = usize::from(u16::from_be_bytes(*header));
+        let headers =
+            payload.get(2..2 + bits.div_ceil(8)).ok_or_else(|| malformed("cut off in its AU headers"))?;
+        let data = payload.slice(2 + headers.len()..);
+        let units = self.unit_sizes(headers, bits)?;
+        if let [(size, _)] = units[..]
+            && (size > data.len() || self.partial.is_some())
+        {
+            return self.fragment(packet, size, &data, out);
+        }
+        self.partial = None;
+        self.whole(packet.timestamp, &units, data, out)
+    }
+
+    fn track(&self) -> Option<&Arc<Track>> {
+        self.track.get()
     }
 }

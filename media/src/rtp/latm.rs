@@ -6,7 +6,8 @@ use std::sync::Arc;
 use base::Limits;
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{AccessUnit, Format, Packet};
+use super::announced::Announced;
+use super::{AccessUnit, Format, Packet, PayloadFormat};
 use crate::bits::BitReader;
 use crate::codec::aac::Config;
 use crate::{CodecId, MediaError, Track};
@@ -17,8 +18,7 @@ const SYNC_EXTENSION: u32 = 0x2b7;
 /// Depayloads one AAC track in LATM.
 #[derive(Debug)]
 pub(super) struct Latm {
-    track: Arc<Track>,
-    announced: bool,
+    track: Announced,
     /// Access units in an audio mux element.
     units: u32,
     /// Timestamp ticks that one access unit lasts.
@@ -40,8 +40,7 @@ impl Latm {
             what: "an MP4A-LATM config other than one AAC layer in version 0".into(),
         })?;
         Ok(Self {
-            track: Arc::new(Track::new(number, CodecId::Aac, format.clock_rate, audio)?),
-            announced: false,
+            track: Announced::of(Track::new(number, CodecId::Aac, format.clock_rate, audio)?),
             units,
             unit_ticks: parsed.frame_ticks(format.clock_rate),
             max_bytes: limits.frame_bytes,
@@ -49,17 +48,29 @@ impl Latm {
         })
     }
 
-    pub(super) fn track(&self) -> &Arc<Track> {
-        &self.track
-    }
-
-    /// The marker ends an audio mux element (RFC 6416 §6.1).
-    pub(super) fn push(
+    /// PayloadLengthInfo and PayloadMux of every unit in the element. An element whose beginning was
+    /// lost does not add up and is refused.
+    fn element(
         &mut self,
-        packet: &Packet,
-        lost: u16,
+        timestamp: u32,
+        mut element: Bytes,
         out: &mut Vec<AccessUnit>,
     ) -> Result<(), MediaError> {
+        let payloads: Option<Vec<Bytes>> = (0..self.units).map(|_| payload(&mut element)).collect();
+        let payloads = payloads.filter(|_| element.is_empty()).ok_or(MediaError::Malformed {
+            what: "LATM payload (ISO/IEC 14496-3 §1.7.3)",
+            why: "the payloads' lengths do not add up",
+        })?;
+        for (unit, data) in (0..).zip(payloads) {
+            self.track.emit(timestamp.wrapping_add(self.unit_ticks.wrapping_mul(unit)), true, data, out);
+        }
+        Ok(())
+    }
+}
+
+impl PayloadFormat for Latm {
+    /// The marker ends an audio mux element (RFC 6416 §6.1).
+    fn push(&mut self, packet: &Packet, lost: u16, out: &mut Vec<AccessUnit>) -> Result<(), MediaError> {
         let begun = self.partial.take().filter(|(timestamp, _)| lost == 0 && *timestamp == packet.timestamp);
         if begun.is_none() && packet.marker {
             return self.element(packet.timestamp, packet.payload.clone(), out);
@@ -76,26 +87,8 @@ impl Latm {
         Ok(())
     }
 
-    /// PayloadLengthInfo and PayloadMux of every unit in the element. An element whose beginning was
-    /// lost does not add up and is refused.
-    fn element(
-        &mut self,
-        timestamp: u32,
-        mut element: Bytes,
-        out: &mut Vec<AccessUnit>,
-    ) -> Result<(), MediaError> {
-        let payloads: Option<Vec<Bytes>> = (0..self.units).map(|_| payload(&mut element)).collect();
-        let payloads = payloads.filter(|_| element.is_empty()).ok_or(MediaError::Malformed {
-            what: "LATM payload (ISO/IEC 14496-3 §1.7.3)",
-            why: "the payloads' lengths do not add up",
-        })?;
-        for (unit, data) in (0..).zip(payloads).filter(|(_, data)| !data.is_empty()) {
-            let track = (!self.announced).then(|| self.track.clone());
-            self.announced = true;
-            let rtp_timestamp = timestamp.wrapping_add(self.unit_ticks.wrapping_mul(unit));
-            out.push(AccessUnit { rtp_timestamp, key: true, data, track, damaged: false });
-        }
-        Ok(())
+    fn track(&self) -> Option<&Arc<Track>> {
+        self.track.get()
     }
 }
 
@@ -154,7 +147,7 @@ mod tests {
 
     #[test]
     fn takes_the_audio_config_out_of_its_odd_bits() {
-        let track = latm().track().clone();
+        let track = latm().track.get().unwrap().clone();
         assert_eq!(
             (track.codec_string.as_str(), track.sample_rate, track.channels),
             ("mp4a.40.2", 44_100, 2)

@@ -1,15 +1,23 @@
 //! RTP in: packets, reordering, sender reports, and access units out of payloads
-//! (RFC 3550, 3640, 6184, 6416, 7798). One file per payload format.
+//! (RFC 2435, 3550, 3551, 3640, 6184, 6416, 7587, 7798, 9628, RTP Payload Format For AV1). One file per
+//! payload format.
 
 mod aac;
+mod announced;
+mod av1;
 mod format;
 mod h264;
 mod h265;
+mod jpeg;
 mod latm;
+mod opus;
 mod packet;
+mod pcm;
 mod picture;
 mod reorder;
 mod rtcp;
+mod vp9;
+mod whole;
 
 use std::sync::Arc;
 
@@ -20,6 +28,7 @@ pub use format::Format;
 pub use packet::Packet;
 pub use reorder::{ReorderBuffer, Sequenced};
 pub use rtcp::{SenderReport, sender_report};
+use whole::WholeFrames;
 
 use crate::{CodecId, MediaError, Track};
 
@@ -41,15 +50,19 @@ pub struct AccessUnit {
 /// Makes access units from the payloads of one track.
 #[derive(Debug)]
 pub struct Depayloader {
-    payload: Payload,
+    payload: Box<dyn PayloadFormat>,
 }
 
-#[derive(Debug)]
-enum Payload {
-    H264(picture::Pictures),
-    H265(picture::Pictures),
-    Aac(aac::Aac),
-    Latm(latm::Latm),
+/// One payload format at work on one track.
+trait PayloadFormat: std::fmt::Debug + Send + Sync {
+    /// As [`Depayloader::push`].
+    fn push(&mut self, packet: &Packet, lost: u16, out: &mut Vec<AccessUnit>) -> Result<(), MediaError>;
+
+    /// As [`Depayloader::finish`]. An unfinished frame of most formats is of no use.
+    fn finish(&mut self, _out: &mut Vec<AccessUnit>) {}
+
+    /// As [`Depayloader::track`].
+    fn track(&self) -> Option<&Arc<Track>>;
 }
 
 impl Depayloader {
@@ -62,19 +75,28 @@ impl Depayloader {
                 why: "a clock rate of zero",
             });
         }
-        let payload = match format.encoding.to_ascii_uppercase().as_str() {
+        let payload: Box<dyn PayloadFormat> = match format.encoding.to_ascii_uppercase().as_str() {
             "H264" => {
-                Payload::H264(pictures(number, CodecId::H264, format, limits, &["sprop-parameter-sets"]))
+                let pictures = pictures(number, CodecId::H264, format, limits, &["sprop-parameter-sets"]);
+                Box::new(NalUnits { pictures, unpack: h264::push })
             }
             "H265" if format.number("sprop-max-don-diff").unwrap_or(0) == 0 => {
                 let sets = ["sprop-vps", "sprop-sps", "sprop-pps"];
-                Payload::H265(pictures(number, CodecId::H265, format, limits, &sets))
+                let pictures = pictures(number, CodecId::H265, format, limits, &sets);
+                Box::new(NalUnits { pictures, unpack: h265::push })
             }
             "H265" => {
                 return Err(MediaError::Unsupported { what: "interleaved H265 (sprop-max-don-diff)".into() });
             }
-            "MPEG4-GENERIC" => Payload::Aac(aac::Aac::new(number, format, limits)?),
-            "MP4A-LATM" => Payload::Latm(latm::Latm::new(number, format, limits)?),
+            "AV1" => Box::new(WholeFrames::<av1::Av1>::new(number, format, limits)),
+            "VP9" => Box::new(WholeFrames::<vp9::Vp9>::new(number, format, limits)),
+            "JPEG" => Box::new(WholeFrames::<jpeg::Jpeg>::new(number, format, limits)),
+            "MPEG4-GENERIC" => Box::new(aac::Aac::new(number, format, limits)?),
+            "MP4A-LATM" => Box::new(latm::Latm::new(number, format, limits)?),
+            "OPUS" => Box::new(opus::Opus::new(number, format)?),
+            "PCMU" => Box::new(pcm::Pcm::new(number, CodecId::Pcmu, format)?),
+            "PCMA" => Box::new(pcm::Pcm::new(number, CodecId::Pcma, format)?),
+            "L16" => Box::new(pcm::Pcm::new(number, CodecId::L16, format)?),
             _ => {
                 let name: String = format.encoding.chars().take(40).collect();
                 return Err(MediaError::Unsupported { what: format!("the codec {name:?}") });
@@ -87,35 +109,43 @@ impl Depayloader {
     /// access units it completes. Units before the first parameter sets are dropped. After an error
     /// the next packets may be pushed as usual.
     pub fn push(&mut self, packet: &Packet, lost: u16, out: &mut Vec<AccessUnit>) -> Result<(), MediaError> {
-        let (pictures, push): (_, fn(&mut _, &_) -> _) = match &mut self.payload {
-            Payload::H264(pictures) => (pictures, h264::push),
-            Payload::H265(pictures) => (pictures, h265::push),
-            Payload::Aac(aac) => return aac.push(packet, lost, out),
-            Payload::Latm(latm) => return latm.push(packet, lost, out),
-        };
-        if pictures.begin(packet.timestamp, lost, out) {
-            let pushed = push(pictures, packet);
-            pictures.end(packet.marker, pushed.is_err(), out);
-            return pushed;
-        }
-        Ok(())
+        self.payload.push(packet, lost, out)
     }
 
     /// Appends the unit in hand, at the end of the source.
     pub fn finish(&mut self, out: &mut Vec<AccessUnit>) {
-        match &mut self.payload {
-            Payload::H264(pictures) | Payload::H265(pictures) => pictures.finish(out),
-            Payload::Aac(_) | Payload::Latm(_) => {} // an unfinished frame of audio is of no use
-        }
+        self.payload.finish(out);
     }
 
     /// The track, once its parameter sets are known.
     pub fn track(&self) -> Option<&Arc<Track>> {
-        match &self.payload {
-            Payload::H264(pictures) | Payload::H265(pictures) => pictures.track(),
-            Payload::Aac(aac) => Some(aac.track()),
-            Payload::Latm(latm) => Some(latm.track()),
+        self.payload.track()
+    }
+}
+
+/// H.264 and H.265: what `unpack` gets out of packets becomes pictures.
+#[derive(Debug)]
+struct NalUnits {
+    pictures: picture::Pictures,
+    unpack: fn(&mut picture::Pictures, &Packet) -> Result<(), MediaError>,
+}
+
+impl PayloadFormat for NalUnits {
+    fn push(&mut self, packet: &Packet, lost: u16, out: &mut Vec<AccessUnit>) -> Result<(), MediaError> {
+        if !self.pictures.begin(packet.timestamp, lost, out) {
+            return Ok(());
         }
+        let unpacked = (self.unpack)(&mut self.pictures, packet);
+        self.pictures.end(packet.marker, unpacked.is_err(), out);
+        unpacked
+    }
+
+    fn finish(&mut self, out: &mut Vec<AccessUnit>) {
+        self.pictures.finish(out);
+    }
+
+    fn track(&self) -> Option<&Arc<Track>> {
+        self.pictures.track()
     }
 }
 
@@ -151,3 +181,5 @@ fn nal_units(mut aggregate: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;

@@ -225,7 +225,7 @@ impl Pictures {
         match self.codec {
             CodecId::H264 => h264::classify(nal),
             CodecId::H265 => h265::classify(nal),
-            CodecId::Aac => NalKind::Delimiter,
+            _ => NalKind::Delimiter, // no NAL units
         }
     }
 

@@ -45,12 +45,18 @@ pub fn text(output: &Output) -> String {
 impl Source {
     /// Three seconds of a moving test picture with sound, a key picture a second.
     pub fn encode(video: &[&str]) -> Self {
+        Self::encode_as("mp4", 48_000, &[video, &["-c:a", "aac"]].concat())
+    }
+
+    /// The same in other codecs, with sound of `rate` samples a second.
+    pub fn encode_as(extension: &str, rate: u32, codecs: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("source.mp4");
-        let inputs =
-            ["-f", "lavfi", "-i", "testsrc2=s=322x242:r=25:d=3", "-f", "lavfi", "-i", "sine=r=48000:d=3"];
-        let rest = ["-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac", "-video_track_timescale", "90000"];
-        run(ffmpeg().args(inputs).args(video).args(rest).arg(&file));
+        let file = folder.path().join(format!("source.{extension}"));
+        let sine = format!("sine=r={rate}:d=3");
+        let inputs = ["-f", "lavfi", "-i", "testsrc2=s=322x242:r=25:d=3", "-f", "lavfi", "-i", &sine];
+        let mut command = ffmpeg();
+        command.args(inputs).args(["-pix_fmt", "yuv420p", "-g", "25", "-video_track_timescale", "90000"]);
+        run(command.args(codecs).arg(&file));
         Self { folder, file }
     }
 
@@ -133,7 +139,7 @@ impl Source {
         }
         let (video_track, video) = video.frames();
         let (audio_track, audio) = audio.frames();
-        Recording { tracks: vec![video_track, audio_track], fragments: cut(video, audio) }
+        Recording { tracks: vec![video_track, audio_track], fragments: cut(video, audio, 48_000) }
     }
 }
 
@@ -169,15 +175,15 @@ fn nal_units(annex_b: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// One track on its way through RTP.
-struct Sender {
+pub struct Sender {
     depayloader: Depayloader,
     units: Vec<AccessUnit>,
 }
 
-const PACKET_BYTES: usize = 1200;
+pub const PACKET_BYTES: usize = 1200;
 
 impl Sender {
-    fn new(number: u8, encoding: &str, clock_rate: u32, fmtp: &str) -> Self {
+    pub fn new(number: u8, encoding: &str, clock_rate: u32, fmtp: &str) -> Self {
         let format = Format { encoding: encoding.into(), clock_rate, channels: 1, fmtp: fmtp.into() };
         Self {
             depayloader: Depayloader::new(number, &format, &Limits::default()).unwrap(),
@@ -185,7 +191,7 @@ impl Sender {
         }
     }
 
-    fn send(&mut self, timestamp: u32, marker: bool, payload: Vec<u8>) {
+    pub fn send(&mut self, timestamp: u32, marker: bool, payload: Vec<u8>) {
         let packet =
             Packet { payload_type: 96, marker, sequence: 0, timestamp, ssrc: 0, payload: payload.into() };
         self.depayloader.push(&packet, 0, &mut self.units).unwrap();
@@ -223,7 +229,7 @@ impl Sender {
     }
 
     /// The track and its frames with all their times.
-    fn frames(mut self) -> (Arc<Track>, Vec<Frame>) {
+    pub fn frames(mut self) -> (Arc<Track>, Vec<Frame>) {
         self.depayloader.finish(&mut self.units);
         let track = self.depayloader.track().unwrap().clone();
         let mut unwrapper = Unwrapper::new(track.timescale, track.is_video());
@@ -239,17 +245,18 @@ impl Sender {
     }
 }
 
-/// Fragments that begin at key pictures, the sound of the same time with them.
-fn cut(video: Vec<Frame>, audio: Vec<Frame>) -> Vec<Vec<Frame>> {
+/// Fragments of a second that begin at key pictures, the sound of the same time with them.
+pub fn cut(video: Vec<Frame>, audio: Vec<Frame>, audio_rate: u32) -> Vec<Vec<Frame>> {
     let mut fragments: BTreeMap<i64, Vec<Frame>> = BTreeMap::new();
     for frame in video {
-        if frame.key {
+        let due = fragments.last_key_value().is_none_or(|(begun, _)| frame.dts - begun >= 90_000);
+        if frame.key && due {
             fragments.insert(frame.dts, Vec::new());
         }
         fragments.last_entry().expect("the first picture is key").get_mut().push(frame);
     }
     for frame in audio {
-        let time = frame.dts * 90_000 / 48_000;
+        let time = frame.dts * 90_000 / i64::from(audio_rate);
         fragments.range_mut(..=time).next_back().expect("starts at zero").1.push(frame);
     }
     fragments.into_values().collect()

@@ -39,10 +39,12 @@ macro_rules! targets {
 
 targets! {
     aac => rtp::aac,
+    av1 => rtp::av1,
     codec_private => codec::private,
     fragment_meta => text::fragment_meta,
     h264 => rtp::h264,
     h265 => rtp::h265,
+    jpeg => rtp::jpeg,
     latm => rtp::latm,
     log_batch => log::batch,
     log_headers => log::headers,
@@ -50,6 +52,7 @@ targets! {
     log_segment => log::segment,
     mkv_fragment => mkv::fragment,
     names => text::names,
+    plain_audio => rtp::plain_audio,
     pull_challenge => pull::challenge,
     pull_description => pull::description,
     pull_setup => pull::setup,
@@ -61,6 +64,7 @@ targets! {
     rtsp_transport => rtsp::transport,
     search_query => text::search_query,
     sigv4 => signature::sigv4,
+    vp9 => rtp::vp9,
     whip_fragment => whip::fragment,
     whip_offer => whip::offer,
     whip_stun => whip::stun,

@@ -44,6 +44,29 @@ pub(crate) fn latm(input: &[u8]) {
     receive(&format("MP4A-LATM", 44_100, "cpresent=0;config=42002410"), 64, input);
 }
 
+pub(crate) fn av1(input: &[u8]) {
+    receive(&format("AV1", 90_000, ""), 0, input);
+    receive(&format("AV1", 90_000, ""), 64, input);
+}
+
+pub(crate) fn vp9(input: &[u8]) {
+    receive(&format("VP9", 90_000, ""), 0, input);
+    receive(&format("VP9", 90_000, ""), 64, input);
+}
+
+pub(crate) fn jpeg(input: &[u8]) {
+    receive(&format("JPEG", 90_000, ""), 0, input);
+    receive(&format("JPEG", 90_000, ""), 64, input);
+}
+
+/// Opus and samples as they are.
+pub(crate) fn plain_audio(input: &[u8]) {
+    receive(&format("opus", 48_000, "sprop-stereo=1"), 0, input);
+    receive(&format("PCMU", 8000, ""), 0, input);
+    receive(&format("PCMA", 8000, ""), 64, input);
+    receive(&format("L16", 44_100, ""), 0, input);
+}
+
 /// RTCP packets alone: a sender report that is found is the one that its own bytes say.
 pub(crate) fn rtcp(input: &[u8]) {
     let Some(SenderReport { ssrc, ntp, rtp_timestamp }) = sender_report(input) else { return };
@@ -126,8 +149,8 @@ fn depayload(format: &Format, reorder: usize, input: &[u8]) -> Vec<AccessUnit> {
 }
 
 fn check_unit(track: &Track, unit: &AccessUnit) {
-    assert!(!unit.data.is_empty() && unit.data.len() <= FRAME_LIMIT + SETS_IN_BAND);
-    if track.codec == CodecId::Aac {
+    assert!(!unit.data.is_empty() && unit.data.len() <= unit_limit(track.codec));
+    if !matches!(track.codec, CodecId::H264 | CodecId::H265) {
         return;
     }
     let mut rest = &unit.data[..];
@@ -137,6 +160,14 @@ fn check_unit(track: &Track, unit: &AccessUnit) {
         rest = &nal[length..];
     }
     assert!(rest.is_empty());
+}
+
+/// What a sample may hold: an audio packet is a sample, and has no limit but its own length.
+fn unit_limit(codec: CodecId) -> usize {
+    match codec {
+        CodecId::Opus | CodecId::Pcmu | CodecId::Pcma | CodecId::L16 => usize::from(u16::MAX),
+        _ => FRAME_LIMIT + SETS_IN_BAND,
+    }
 }
 
 /// One run of a track: it can be stored, read back and played.
