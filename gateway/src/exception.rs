@@ -252,9 +252,12 @@ impl From<PlaybackError> for Exception {
             PlaybackError::TooLong { .. } | PlaybackError::TooManyInits { .. } => {
                 Self::invalid(error.to_string())
             }
+            PlaybackError::Unplayable { .. } => {
+                Self::new(Code::UnsupportedStreamMediaType, error.to_string())
+            }
             PlaybackError::Index(error) => error.into(),
             PlaybackError::Log { source, .. } => source.into(),
-            PlaybackError::Media { .. } => Self::internal(&error),
+            PlaybackError::Media { .. } | PlaybackError::Conversion { .. } => Self::internal(&error),
         }
     }
 }

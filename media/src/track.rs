@@ -3,7 +3,7 @@
 use base::TrackMeta;
 use bytes::Bytes;
 
-use crate::codec::{Description, av1, mjpeg, opus, pcm, vp9};
+use crate::codec::{Description, aac, av1, mjpeg, opus, pcm, vp9};
 use crate::{CodecId, Frame, MediaError};
 
 /// One video or audio track. Two tracks with the same [`Track::init_id`] share their init segment.
@@ -78,7 +78,7 @@ impl Track {
         Some(if codec.is_sized_by_frames() { Self { width, height, ..track } } else { track })
     }
 
-    /// A track of plain samples (G.711, L16) or Opus, whose timescale is its sample rate.
+    /// A track of plain samples (G.711, L16), Opus or AAC-LC, whose timescale is its sample rate.
     /// [`MediaError::Malformed`] for a rate or a number of channels that cannot be.
     pub fn of_samples(
         number: u8,
@@ -88,6 +88,7 @@ impl Track {
     ) -> Result<Self, MediaError> {
         let private = match codec {
             CodecId::Opus => opus::head(channels),
+            CodecId::Aac => aac::low_complexity(sample_rate, channels).unwrap_or_default(),
             _ => pcm::private(codec, sample_rate, channels),
         };
         Self::new(number, codec, sample_rate, private)
@@ -146,6 +147,16 @@ mod tests {
 
     fn aac(number: u8) -> Track {
         Track::new(number, CodecId::Aac, 44100, Bytes::from_static(&[0x12, 0x10])).unwrap()
+    }
+
+    #[test]
+    fn sound_is_described_by_rate_and_channels() {
+        assert_eq!(Track::of_samples(1, CodecId::Aac, 44_100, 2), Ok(aac(1)));
+        let opus = Track::of_samples(1, CodecId::Opus, 48_000, 2).unwrap();
+        assert_eq!((opus.codec_string.as_str(), opus.channels), ("opus", 2));
+        assert!(Track::of_samples(1, CodecId::Aac, 9000, 1).is_err(), "no rate of AAC");
+        assert!(Track::of_samples(1, CodecId::Pcmu, 8000, 0).is_err());
+        assert!(Track::of_samples(1, CodecId::H264, 90_000, 1).is_err(), "no sound");
     }
 
     #[test]

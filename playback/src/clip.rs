@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use base::{FragmentMeta, StreamId};
+use base::{FragmentMeta, RunId, StreamId, TrackMeta};
 use bytes::Bytes;
 use fragment_log::Log;
 use futures::{StreamExt, TryStreamExt, stream};
 use indexer::{FragmentEntry, Window};
 use media::Track;
 use media::clip::{ClipLayout, cut};
+use media::mkv::StoredFragment;
 
+use crate::audio::{Converter, aac_track};
+use crate::presented::{converted_tracks, presented_fragment};
 use crate::read::Place;
 use crate::{ByteStream, Playback, PlaybackError};
 
@@ -36,24 +39,44 @@ pub struct Clip {
     log: Arc<Log>,
     layout: Arc<ClipLayout>,
     places: Arc<[Place]>,
+    audio: Option<Arc<ConvertedAudio>>,
     etag: String,
 }
 
+/// What it takes to make the clip's AAC.
+struct ConvertedAudio {
+    converter: Converter,
+    /// The fragment before the clip's first one.
+    before: Option<Place>,
+    /// Of each fragment.
+    sources: Vec<Source>,
+}
+
+/// A fragment's run, and its tracks that become AAC.
+type Source = (RunId, Box<[TrackMeta]>);
+
 impl Playback {
-    /// One fragmented MP4 of the whole fragments that start in the window; the same bytes every time.
+    /// One fragmented MP4 of the whole fragments that start in the window; the same bytes every time. Audio
+    /// that players do not take is left out.
     ///
     /// # Errors
-    /// [`PlaybackError::NoFragments`], [`PlaybackError::TooLong`].
+    /// [`PlaybackError::NoFragments`], [`PlaybackError::TooLong`], [`PlaybackError::Unplayable`].
     pub async fn clip(&self, stream: StreamId, window: Window) -> Result<Clip, PlaybackError> {
-        let (mut metas, mut places) = (Vec::new(), Vec::new());
-        let mut after = None;
+        let (mut metas, mut places, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut after, mut before) = (None, None);
         loop {
             let page = self.indexer.range(stream, window, after, PAGE).await?;
             let whole = page.len() < PAGE;
             after = page.last().map(|last| last.meta.number);
+            if let Some(first) =
+                page.first().filter(|first| places.is_empty() && !converted_tracks(&first.meta).is_empty())
+            {
+                before = self.before(first).await?;
+            }
             for FragmentEntry { stream, meta, pieces, .. } in page {
                 places.push(Place { stream, number: meta.number, pieces: pieces.into() });
-                metas.push(meta);
+                sources.push((meta.run_id, converted_tracks(&meta).into()));
+                metas.push(presented_fragment(&meta)?);
             }
             if places.len() > MOST_FRAGMENTS {
                 return Err(PlaybackError::TooLong { limit: MOST_FRAGMENTS });
@@ -65,24 +88,38 @@ impl Playback {
         let (Some(first), Some(last)) = (places.first(), places.last()) else {
             return Err(PlaybackError::NoFragments);
         };
+        let converted = sources.iter().any(|(_, tracks): &Source| !tracks.is_empty());
         let etag = format!(
-            "{LAYOUT_VERSION}-{stream}-{}-{}-{}",
+            "{LAYOUT_VERSION}-{stream}-{}-{}-{}{}",
             first.number.to_u64(),
             last.number.to_u64(),
-            places.len()
+            places.len(),
+            if converted { "-aac" } else { "" }
         );
-        let inits = self.inits(&metas, &places).await?;
+        let made = sources.iter().flat_map(|(_, tracks)| tracks).filter_map(aac_track);
+        let inits = self.inits(made, &metas, &places).await?;
         let layout = ClipLayout::new(&inits, &metas).map_err(|source| first.broken(source))?;
-        Ok(Clip { log: Arc::clone(&self.log), layout: Arc::new(layout), places: places.into(), etag })
+        let before = before.as_ref().map(Place::of);
+        let audio = ConvertedAudio { converter: self.converter.clone(), before, sources };
+        Ok(Clip {
+            log: Arc::clone(&self.log),
+            layout: Arc::new(layout),
+            places: places.into(),
+            audio: converted.then(|| Arc::new(audio)),
+            etag,
+        })
     }
 
-    /// A track for every different init segment of the fragments, each read from the first that has it.
+    /// A track for every different init segment of the fragments: those that are made here, and the others,
+    /// each read from the first that has it.
     async fn inits(
         &self,
+        made: impl Iterator<Item = Track>,
         metas: &[FragmentMeta],
         places: &[Place],
     ) -> Result<Vec<Arc<Track>>, PlaybackError> {
-        let mut known: BTreeMap<(u8, u64), Arc<Track>> = BTreeMap::new();
+        let mut known: BTreeMap<(u8, u64), Arc<Track>> =
+            made.map(|track| ((track.number, track.init_id()), Arc::new(track))).collect();
         for (meta, place) in metas.iter().zip(places) {
             let wanted = meta.tracks.iter().filter(|track| track.frames > 0);
             if wanted.into_iter().all(|track| known.contains_key(&(track.number, track.init_id))) {
@@ -125,8 +162,39 @@ impl Clip {
 
     async fn part(self, index: usize, range: Range<u64>) -> Result<Vec<Bytes>, PlaybackError> {
         let place = &self.places[index];
-        let fragment = place.fragment(&self.log).await?;
+        let stored = place.fragment(&self.log).await?;
+        let fragment = match &self.audio {
+            Some(audio) => self.with_aac(audio, index, stored).await?,
+            None => stored,
+        };
         let pieces = self.layout.fragment_bytes(index, &fragment).map_err(|source| place.broken(source))?;
         Ok(cut(pieces, self.layout.span(index).start, &range))
+    }
+
+    /// The fragment, its plain samples replaced by AAC.
+    async fn with_aac(
+        &self,
+        audio: &ConvertedAudio,
+        index: usize,
+        stored: Arc<StoredFragment>,
+    ) -> Result<Arc<StoredFragment>, PlaybackError> {
+        let (run, tracks) = &audio.sources[index];
+        if tracks.is_empty() {
+            return Ok(stored);
+        }
+        let before = match index.checked_sub(1) {
+            Some(previous) => Some(&self.places[previous]).filter(|_| audio.sources[previous].0 == *run),
+            None => audio.before.as_ref(),
+        };
+        let before = match before {
+            Some(place) => Some(place.fragment(&self.log).await?),
+            None => None,
+        };
+        let key = (self.places[index].stream, self.places[index].number);
+        let mut made = audio.converter.convert(key, before, Arc::clone(&stored), tracks.to_vec()).await?;
+        let kept = |number: u8| !tracks.iter().any(|track| track.number == number);
+        made.tracks.extend(stored.tracks.iter().filter(|track| kept(track.number)).cloned());
+        made.frames.extend(stored.frames.iter().filter(|frame| kept(frame.track)).cloned());
+        Ok(Arc::new(made))
     }
 }

@@ -31,6 +31,26 @@ pub enum PlaybackError {
     /// The track does not exist there.
     #[error("there is no track {0} here: the multivariant playlist names those that are")]
     NoTrack(u8),
+    /// Browsers do not play this track.
+    #[error("track {track} is {codec}: {why}")]
+    Unplayable {
+        /// The track's number.
+        track: u8,
+        /// Its codec.
+        codec: String,
+        /// Why not, and what to do.
+        why: &'static str,
+    },
+    /// The audio of a fragment could not be made into AAC.
+    #[error("the audio of fragment {number} of stream {stream} cannot be made into AAC: {why}")]
+    Conversion {
+        /// The stream.
+        stream: StreamId,
+        /// The fragment.
+        number: FragmentNumber,
+        /// What went wrong.
+        why: String,
+    },
     /// The index could not answer.
     #[error(transparent)]
     Index(#[from] indexer::IndexError),

@@ -14,6 +14,14 @@ VIDEO = {
     "h264": ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"],
     "h264-b-frames": ["-c:v", "libx264", "-preset", "veryfast", "-bf", "2"],
     "h265": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=60:min-keyint=60"],
+    "vp9": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"],
+    "mjpeg": ["-c:v", "mjpeg", "-huffman", "default", "-force_duplicated_matrix", "1", "-pix_fmt", "yuvj420p"],
+}
+AUDIO = {
+    "aac": ["-c:a", "aac", "-b:a", "64k"],
+    "opus": ["-c:a", "libopus"],
+    "mu-law": ["-c:a", "pcm_mulaw", "-ar", "8000"],
+    "l16": ["-c:a", "pcm_s16be", "-ar", "44100"],
 }
 
 
@@ -24,15 +32,15 @@ def run(*command: str, timeout: float = 120) -> str:
 
 
 @cache
-def clip(video: str = "h264", audio: bool = True, seconds: int = SECONDS, size: str = "640x360", gop: int = 60) -> Path:
+def clip(video: str = "h264", audio: str | None = "aac", seconds: int = SECONDS, size: str = "640x360", gop: int = 60) -> Path:
     """A moving picture with a key frame every two seconds, and a tone."""
-    path = FOLDER / f"{video}-{'av' if audio else 'v'}-{seconds}s-{size}-{gop}.mkv"
+    path = FOLDER / f"{video}-{audio}-{seconds}s-{size}-{gop}.mkv"
     tone = ["-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={seconds}"] if audio else []
     run(
         "ffmpeg", "-nostdin", "-v", "error", "-y",
         "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={FPS}:duration={seconds}", *tone,
-        *VIDEO[video], "-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0", "-pix_fmt", "yuv420p",
-        *(["-c:a", "aac", "-b:a", "64k"] if audio else []), str(path),
+        "-g", str(gop), "-keyint_min", str(gop), "-sc_threshold", "0", "-pix_fmt", "yuv420p",
+        *VIDEO[video], *(AUDIO[audio] if audio else []), str(path),
     )  # fmt: skip
     return path
 
@@ -41,7 +49,7 @@ def ffmpeg_push(source: Path, url: str, transport: str = "tcp", loop: bool = Fal
     """ffmpeg pushing `source` as it is, `rate` times as fast as it plays; the caller waits for it or ends it."""
     command = [
         "ffmpeg", "-nostdin", "-v", "error", *(["-readrate", str(rate)] if paced else []), *(["-stream_loop", "-1"] if loop else []),
-        "-i", str(source), "-c", "copy", "-f", "rtsp", "-rtsp_transport", transport, url,
+        "-i", str(source), "-c", "copy", "-strict", "experimental", "-f", "rtsp", "-rtsp_transport", transport, url,
     ]  # fmt: skip
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
@@ -84,3 +92,15 @@ def decodes(path, *options: str) -> None:
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0 and not done.stderr.strip(), f"{path}: {done.stderr[-2000:]}"
+
+
+def tone(path, rate: int) -> float:
+    """The frequency of a sine in a file, in hertz, by how often it crosses zero."""
+    decoded = subprocess.run(
+        ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-vn", "-ac", "1", "-ar", str(rate), "-f", "s16le", "-"],
+        capture_output=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    samples = memoryview(decoded).cast("h")
+    heard = samples[rate : -rate // 2]
+    crossings = sum(1 for one, other in zip(heard, heard[1:]) if one < 0 <= other)
+    return crossings * rate / len(heard)

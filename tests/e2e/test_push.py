@@ -60,7 +60,7 @@ def test_ffmpeg_pushes_other_video(server, tmp_path, video):
 
 def test_ffmpeg_pushes_video_alone(server, tmp_path):
     device = server.device("silent")
-    finish(ffmpeg_push(clip(audio=False), server.rtsp_url("silent", device)))
+    finish(ffmpeg_push(clip(audio=None), server.rtsp_url("silent", device)))
     check_whole(server, "silent", tmp_path, audio=False)
 
 

@@ -62,7 +62,7 @@ def small_disk(folder, megabytes: int):
 
 
 def footage(seconds: int = 12):
-    return clip(size="1280x720", audio=False, seconds=seconds)
+    return clip(size="1280x720", audio=None, seconds=seconds)
 
 
 def test_a_limit_of_bytes_gives_space_back(fresh):

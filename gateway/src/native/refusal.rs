@@ -81,8 +81,11 @@ impl From<PlaybackError> for ApiError {
             PlaybackError::TooLong { .. } | PlaybackError::TooManyInits { .. } => {
                 Self::invalid(error.to_string())
             }
+            PlaybackError::Unplayable { .. } => Self::conflict(error.to_string()),
             PlaybackError::Index(error) => error.into(),
-            PlaybackError::Log { .. } | PlaybackError::Media { .. } => Self::internal(&error),
+            PlaybackError::Log { .. } | PlaybackError::Media { .. } | PlaybackError::Conversion { .. } => {
+                Self::internal(&error)
+            }
         }
     }
 }

@@ -147,7 +147,7 @@ impl Operation for GetHlsStreamingSessionUrl {
             let text = "The stream has no data retention: set DataRetentionInHours above 0 to play it.";
             return Err(Exception::new(Code::NoDataRetention, text));
         }
-        playable(&first_fragment(&context, &stream, mode, now).await?)?;
+        playback::playable(&first_fragment(&context, &stream, mode, now).await?)?;
         let session = input.session(&context, &stream, mode, now);
         let base = context.app.urls.of(&context.arrival);
         Ok(Json(Output { url: session::url(&context.app.sealer, base, &session) }))
@@ -266,17 +266,6 @@ async fn first_fragment(
 
 fn fragment_length(meta: &FragmentMeta) -> Duration {
     Duration::from_millis(u64::from(meta.duration_ms))
-}
-
-/// HLS carries H.264 or H.265 with AAC, or AAC alone.
-fn playable(meta: &FragmentMeta) -> Result<(), Exception> {
-    match meta.tracks.iter().find(|track| !["h264", "h265", "aac"].contains(&track.codec.as_str())) {
-        None => Ok(()),
-        Some(track) => Err(Exception::new(
-            Code::UnsupportedStreamMediaType,
-            format!("Track {} is {}: HLS plays H.264, H.265 and AAC.", track.number, track.codec),
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -85,6 +85,11 @@ impl CodecId {
         }
     }
 
+    /// The samples in a frame of G.711 or L16, channels interleaved, of 16 bits each; `None` for other codecs.
+    pub fn samples(self, data: &[u8]) -> Option<Vec<i16>> {
+        pcm::samples(self, data)
+    }
+
     /// Whether the pictures' size stands in key frames alone, not in codec private data.
     pub(crate) const fn is_sized_by_frames(self) -> bool {
         matches!(self, Self::Vp9 | Self::Mjpeg)

@@ -35,6 +35,33 @@ pub(crate) const fn sample_bytes(codec: CodecId) -> u8 {
     }
 }
 
+/// The samples in a frame; `None` where the codec does not store plain samples. Half a sample at the end
+/// is left out.
+pub(super) fn samples(codec: CodecId, data: &[u8]) -> Option<Vec<i16>> {
+    Some(match codec {
+        CodecId::Pcmu => data.iter().map(|byte| mu_law(*byte)).collect(),
+        CodecId::Pcma => data.iter().map(|byte| a_law(*byte)).collect(),
+        CodecId::L16 => data.as_chunks().0.iter().map(|pair| i16::from_be_bytes(*pair)).collect(),
+        _ => return None,
+    })
+}
+
+/// One sample of µ-law (ITU-T G.711 table 2), scaled to 16 bits.
+fn mu_law(byte: u8) -> i16 {
+    const BIAS: i16 = 0x84;
+    let bits = !byte;
+    let magnitude = ((i16::from(bits & 0x0f) << 3) + BIAS) << (bits >> 4 & 7);
+    if bits & 0x80 != 0 { BIAS - magnitude } else { magnitude - BIAS }
+}
+
+/// One sample of A-law (ITU-T G.711 table 1), scaled to 16 bits.
+fn a_law(byte: u8) -> i16 {
+    let bits = byte ^ 0x55;
+    let (mantissa, segment) = (i16::from(bits & 0x0f) << 4, bits >> 4 & 7);
+    let magnitude = if segment == 0 { mantissa + 8 } else { (mantissa + 0x108) << (segment - 1) };
+    if bits & 0x80 != 0 { magnitude } else { -magnitude }
+}
+
 /// The codec private data of plain samples: a WAVEFORMATEX. Matroska carries it for G.711; of L16 it
 /// says the same in elements of its own.
 pub(crate) fn private(codec: CodecId, sample_rate: u32, channels: u8) -> Bytes {
@@ -102,6 +129,15 @@ mod tests {
             private(CodecId::L16, 44_100, 2),
             b"\x01\0\x02\0\x44\xac\0\0\x10\xb1\x02\0\x04\0\x10\0\0\0".as_slice()
         );
+    }
+
+    #[test]
+    fn decodes_the_ends_and_the_middle_of_both_laws() {
+        let of = |codec, bytes: &[u8]| samples(codec, bytes).unwrap();
+        assert_eq!(of(CodecId::Pcmu, &[0x00, 0x80, 0xff, 0x7f, 0xaa]), [-32_124, 32_124, 0, 0, 5372]);
+        assert_eq!(of(CodecId::Pcma, &[0xaa, 0x2a, 0xd5, 0x55, 0x80]), [32_256, -32_256, 8, -8, 5504]);
+        assert_eq!(of(CodecId::L16, &[0x80, 0, 0, 1, 9]), [i16::MIN, 1]);
+        assert_eq!(samples(CodecId::Aac, &[0]), None);
     }
 
     #[test]

@@ -245,11 +245,11 @@ impl Sender {
     }
 }
 
-/// Fragments of a second that begin at key pictures, the sound of the same time with them.
+/// Fragments of half a second at least that begin at key pictures, the sound of the same time with them.
 pub fn cut(video: Vec<Frame>, audio: Vec<Frame>, audio_rate: u32) -> Vec<Vec<Frame>> {
     let mut fragments: BTreeMap<i64, Vec<Frame>> = BTreeMap::new();
     for frame in video {
-        let due = fragments.last_key_value().is_none_or(|(begun, _)| frame.dts - begun >= 90_000);
+        let due = fragments.last_key_value().is_none_or(|(begun, _)| frame.dts - begun >= 45_000);
         if frame.key && due {
             fragments.insert(frame.dts, Vec::new());
         }

@@ -1,11 +1,14 @@
 //! Multivariant playlists (RFC 8216 §4.3.4).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base::{FragmentMeta, TrackMeta};
 
 use super::Uris;
+use crate::PlaybackError;
+use crate::presented::{is_video, presented, unplayable};
 
 /// `moof`, `mdat` and box headers around one segment's frames, and what each frame adds: near enough for a
 /// bit rate, which is all it is for.
@@ -16,6 +19,8 @@ const FRAME_OVERHEAD: u64 = 16;
 struct Rendition<'a> {
     /// As the newest of them describes it.
     track: &'a TrackMeta,
+    /// That, as players get it.
+    presented: Option<Cow<'a, TrackMeta>>,
     /// Of the fragment with the highest, in bits per second.
     peak_bps: u64,
     bits: u64,
@@ -25,16 +30,24 @@ struct Rendition<'a> {
 
 impl<'a> Rendition<'a> {
     fn new(track: &'a TrackMeta) -> Self {
-        Self { track, peak_bps: 0, bits: 0, frames: 0, duration_us: 0 }
+        Self { track, presented: None, peak_bps: 0, bits: 0, frames: 0, duration_us: 0 }
     }
 
     fn add(&mut self, track: &'a TrackMeta) {
+        self.track = track;
+        self.presented = presented(track);
+        if let Some(presented) = self.presented.take() {
+            self.count(&presented);
+            self.presented = Some(presented);
+        }
+    }
+
+    fn count(&mut self, track: &TrackMeta) {
         let frames = u64::from(track.frames);
         let bytes = track.bytes.saturating_add(frames * FRAME_OVERHEAD).saturating_add(SEGMENT_OVERHEAD);
         let bits = bytes.saturating_mul(8);
         let micros = u128::from(track.duration) * 1_000_000 / u128::from(track.timescale.max(1));
         let micros = u64::try_from(micros).unwrap_or(u64::MAX);
-        self.track = track;
         self.peak_bps = self.peak_bps.max(rate(bits, micros));
         self.bits = self.bits.saturating_add(bits);
         self.frames = self.frames.saturating_add(frames);
@@ -42,7 +55,11 @@ impl<'a> Rendition<'a> {
     }
 
     fn is_video(&self) -> bool {
-        self.track.sample_rate == 0
+        is_video(self.track)
+    }
+
+    fn codec_string(&self) -> &str {
+        self.presented.as_ref().map_or("", |track| &track.codec_string)
     }
 
     fn average_bps(&self) -> u64 {
@@ -62,28 +79,39 @@ fn rate(amount: u64, micros: u64) -> u64 {
 }
 
 /// The playlist for the tracks of these fragments, oldest first: the first video track with every audio track
-/// as a rendition of it, or the first audio track alone. Nothing when no track has a frame.
+/// as a rendition of it, or the first audio track alone. A comment names the audio that is left out.
+///
+/// # Errors
+/// [`PlaybackError::NoFragments`] when no track has a frame, [`PlaybackError::Unplayable`] when players take
+/// none of the video tracks, or there is only audio, and none that they take.
 pub(crate) fn multivariant<'a>(
     fragments: impl Iterator<Item = &'a FragmentMeta>,
     uris: &dyn Uris,
-) -> Option<String> {
+) -> Result<String, PlaybackError> {
     let mut renditions: BTreeMap<u8, Rendition<'_>> = BTreeMap::new();
     for track in fragments.flat_map(|fragment| &fragment.tracks).filter(|track| track.frames > 0) {
         renditions.entry(track.number).or_insert_with(|| Rendition::new(track)).add(track);
     }
-    let video = renditions.values().find(|one| one.is_video());
-    let audio: Vec<&Rendition<'_>> = renditions.values().filter(|one| !one.is_video()).collect();
-    let variant = video.or(audio.first().copied())?;
-    let group: &[&Rendition<'_>] = if video.is_some() { &audio } else { &[] };
+    let (video, audio): (Vec<_>, Vec<_>) = renditions.values().partition(|one| one.is_video());
+    let (audio, left_out): (Vec<_>, Vec<_>) = audio.into_iter().partition(|one| one.presented.is_some());
+    let leading = if video.is_empty() { &audio } else { &video };
+    let Some(variant) = leading.iter().copied().find(|one| one.presented.is_some()) else {
+        let first = video.first().or(left_out.first()).ok_or(PlaybackError::NoFragments)?;
+        return Err(unplayable(first.track));
+    };
+    let group: &[&Rendition<'_>] = if video.is_empty() { &[] } else { &audio };
 
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
+    for one in left_out {
+        push(&mut out, format_args!("# left out: {}\n", unplayable(one.track)));
+    }
     for (index, one) in group.iter().enumerate() {
         audio_rendition(&mut out, one, index == 0, uris);
     }
     variant_line(&mut out, variant, group);
     uris.media_playlist(&mut out, variant.track.number);
     out.push('\n');
-    Some(out)
+    Ok(out)
 }
 
 fn audio_rendition(out: &mut String, one: &Rendition<'_>, first: bool, uris: &dyn Uris) {
@@ -104,11 +132,11 @@ fn variant_line(out: &mut String, variant: &Rendition<'_>, group: &[&Rendition<'
     let peak: u64 = group.iter().map(|one| one.peak_bps).max().unwrap_or(0).saturating_add(variant.peak_bps);
     let average = group.iter().map(|one| one.average_bps()).max().unwrap_or(0);
     let average = average.saturating_add(variant.average_bps());
-    let mut codecs = variant.track.codec_string.clone();
+    let mut codecs = variant.codec_string().to_owned();
     for one in group {
-        if !codecs.split(',').any(|known| known == one.track.codec_string) {
+        if !codecs.split(',').any(|known| known == one.codec_string()) {
             codecs.push(',');
-            codecs.push_str(&one.track.codec_string);
+            codecs.push_str(one.codec_string());
         }
     }
     push(

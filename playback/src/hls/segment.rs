@@ -3,6 +3,7 @@
 use base::{FragmentMeta, FragmentNumber, RunId, Timestamp, TrackMeta};
 
 use super::InitRef;
+use crate::presented::{is_video, presented};
 use indexer::ClockKind;
 
 /// One line of a media playlist: a fragment as one of its tracks sees it.
@@ -25,7 +26,9 @@ pub(crate) struct Segment {
 
 impl Segment {
     pub(crate) fn of(meta: &FragmentMeta, track: u8, clock: ClockKind) -> Self {
-        let track = meta.tracks.iter().find(|one| one.number == track && one.frames > 0);
+        let stored = meta.tracks.iter().find(|one| one.number == track && one.frames > 0);
+        let presented = stored.and_then(presented).filter(|one| one.frames > 0);
+        let track = presented.as_deref();
         let began = match clock {
             ClockKind::Producer => meta.producer_timestamp,
             ClockKind::Server => meta.server_timestamp,
@@ -55,7 +58,7 @@ impl Segment {
 
 /// How long after the leading track's first frame, which the fragment's times name, the track's own comes.
 fn track_lag_ms(meta: &FragmentMeta, track: &TrackMeta) -> i64 {
-    let leading = meta.tracks.iter().find(|one| one.sample_rate == 0 && one.frames > 0);
+    let leading = meta.tracks.iter().find(|one| is_video(one) && one.frames > 0);
     leading.map_or(0, |leading| start_us(track).saturating_sub(start_us(leading)).div_euclid(1000))
 }
 

@@ -27,7 +27,8 @@ impl Playback {
     /// The multivariant playlist (RFC 8216 §4.3.4): one video variant with its audio renditions, or audio alone.
     ///
     /// # Errors
-    /// [`PlaybackError::NoFragments`] when there is nothing to list.
+    /// [`PlaybackError::NoFragments`] when there is nothing to list, [`PlaybackError::Unplayable`] when players
+    /// take nothing of it.
     pub async fn multivariant(
         &self,
         stream: StreamId,
@@ -40,7 +41,7 @@ impl Playback {
                 self.indexer.range(stream, window, None, SAMPLE).await?
             }
         };
-        multivariant(entries.iter().map(|entry| &entry.meta), uris).ok_or(PlaybackError::NoFragments)
+        multivariant(entries.iter().map(|entry| &entry.meta), uris)
     }
 
     /// The media playlist (RFC 8216 §4.3.3) of one track, in pieces.

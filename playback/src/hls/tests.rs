@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::holes::fill_holes;
 use super::multivariant::multivariant;
 use super::*;
+use crate::PlaybackError;
 use indexer::ClockKind;
 
 const NOON: i64 = 1_767_268_800_000;
@@ -212,7 +213,60 @@ fn one_kind_of_track_alone() {
     assert!(sound.contains("CODECS=\"mp4a.40.2\"\n2.m3u8\n") && !sound.contains("MEDIA"), "{sound}");
     let mut nothing = fragment(0, 0);
     nothing.tracks.clear();
-    assert_eq!(multivariant([nothing].iter(), &Short), None);
+    assert!(matches!(multivariant([nothing].iter(), &Short), Err(PlaybackError::NoFragments)));
+}
+
+#[test]
+fn audio_that_is_not_played_is_left_out_by_name() {
+    let mut odd = fragment(0, 0);
+    odd.tracks[1].codec = "l16".into();
+    odd.tracks[1].channels = 6;
+    crate::playable(&odd).unwrap();
+    let text = multivariant([odd.clone()].iter(), &Short).unwrap();
+    assert!(
+        text.contains("# left out: track 2 is l16: ") && text.contains("CODECS=\"avc1.64001f\""),
+        "{text}"
+    );
+    assert!(!text.contains("2.m3u8"), "{text}");
+    odd.tracks.remove(0);
+    assert!(matches!(crate::playable(&odd), Err(PlaybackError::Unplayable { track: 2, .. })));
+    assert!(matches!(multivariant([odd].iter(), &Short), Err(PlaybackError::Unplayable { track: 2, .. })));
+}
+
+#[test]
+fn video_that_is_not_played_is_refused_by_name() {
+    let mut jpeg = fragment(0, 0);
+    jpeg.tracks[0].codec = "mjpeg".into();
+    let refused = multivariant([jpeg.clone()].iter(), &Short).unwrap_err().to_string();
+    assert!(refused.starts_with("track 1 is mjpeg: ") && refused.contains("H.264"), "{refused}");
+    assert!(crate::playable(&jpeg).is_err());
+    jpeg.tracks.push(TrackMeta { number: 3, ..video(0, 180_000) });
+    crate::playable(&jpeg).unwrap();
+    let text = multivariant([jpeg].iter(), &Short).unwrap();
+    assert!(text.ends_with("\n3.m3u8\n"), "{text}");
+}
+
+#[cfg(feature = "gstreamer")]
+#[test]
+fn g711_is_announced_as_aac() {
+    let mut camera = fragment(0, 1);
+    let start = 16_000;
+    camera.tracks[1] = TrackMeta {
+        codec: "pcmu".into(),
+        codec_string: "ulaw".into(),
+        timescale: 8000,
+        start,
+        duration: 16_000,
+        sample_rate: 8000,
+        channels: 1,
+        ..audio(0, 100)
+    };
+    let text = multivariant([camera.clone()].iter(), &Short).unwrap();
+    assert!(text.contains("CODECS=\"avc1.64001f,mp4a.40.2\"") && !text.contains("left out"), "{text}");
+    // Frames 14 to 29 of 1024 samples: the 16 whose last sample lies in the fragment.
+    let segment = Segment::of(&camera, 2, ClockKind::Producer);
+    assert_eq!(segment.duration_us, 16 * 128_000);
+    assert_eq!(segment.at.millis(), NOON + 2000 - (start - 14 * 1024) / 8);
 }
 
 #[test]
