@@ -3,4 +3,5 @@
 
 mod files;
 mod hls;
+mod sound;
 mod world;
