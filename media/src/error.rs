@@ -5,7 +5,7 @@
 pub enum MediaError {
     /// A codec or a way of packing it that is not spoken here.
     #[error(
-        "{what} is not supported: send H264, H265, AV1, VP9 or JPEG, with AAC (MPEG4-GENERIC, mode AAC-hbr), \
+        "{what} is not supported: send H264, H265, AV1, VP9, VP8 or JPEG, with AAC (MPEG4-GENERIC, mode AAC-hbr), \
              OPUS, PCMU, PCMA or L16"
     )]
     Unsupported {

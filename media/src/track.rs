@@ -3,7 +3,7 @@
 use base::TrackMeta;
 use bytes::Bytes;
 
-use crate::codec::{Description, aac, av1, mjpeg, opus, pcm, vp9};
+use crate::codec::{Description, aac, av1, mjpeg, opus, pcm, vp8, vp9};
 use crate::{CodecId, Frame, MediaError};
 
 /// One video or audio track. Two tracks with the same [`Track::init_id`] share their init segment.
@@ -19,7 +19,7 @@ pub struct Track {
     pub timescale: u32,
     /// AVCDecoderConfigurationRecord, HEVCDecoderConfigurationRecord (ISO/IEC 14496-15), `av1C`, VP9's
     /// features as WebM has them, AudioSpecificConfig (ISO/IEC 14496-3), OpusHead (RFC 7845), or, for G.711
-    /// and L16, a WAVEFORMATEX. Nothing for Motion JPEG.
+    /// and L16, a WAVEFORMATEX. Nothing for VP8 and Motion JPEG.
     pub private: Bytes,
     /// Picture width in pixels; 0 for audio, or where the parameter sets cannot be read.
     pub width: u32,
@@ -60,13 +60,17 @@ impl Track {
     }
 
     /// A track of pictures that this key frame describes, for senders that give no parameter sets
-    /// apart: AV1, VP9, Motion JPEG. `None` where the frame is not a key frame, or of another codec.
+    /// apart: AV1, VP8, VP9, Motion JPEG. `None` where the frame is not a key frame, or of another codec.
     pub fn of_key_frame(number: u8, codec: CodecId, timescale: u32, frame: &[u8]) -> Option<Self> {
         let (private, width, height) = match codec {
             CodecId::Av1 => (av1::av1c(av1::sequence_header(frame)?)?, 0, 0),
             CodecId::Vp9 => {
                 let key = vp9::KeyFrame::parse(frame)?;
                 (key.private(), key.width, key.height)
+            }
+            CodecId::Vp8 => {
+                let (width, height) = vp8::key_frame_size(frame)?;
+                (Bytes::new(), width, height)
             }
             CodecId::Mjpeg => {
                 let (width, height) = mjpeg::size(frame)?;

@@ -29,7 +29,7 @@ pub(crate) fn form(track: &TrackMeta) -> Form {
         Some(CodecId::Pcmu | CodecId::Pcma | CodecId::L16) => {
             audio::obstacle(track).map_or(Form::Aac, Form::None)
         }
-        Some(CodecId::Mjpeg) | None => Form::None(NO_VIDEO),
+        Some(CodecId::Vp8 | CodecId::Mjpeg) | None => Form::None(NO_VIDEO),
     }
 }
 

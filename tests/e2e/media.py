@@ -14,6 +14,7 @@ VIDEO = {
     "h264": ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"],
     "h264-b-frames": ["-c:v", "libx264", "-preset", "veryfast", "-bf", "2"],
     "h265": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=60:min-keyint=60"],
+    "vp8": ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"],
     "vp9": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"],
     "mjpeg": ["-c:v", "mjpeg", "-huffman", "default", "-force_duplicated_matrix", "1", "-pix_fmt", "yuvj420p"],
 }

@@ -119,22 +119,23 @@ def test_sound_and_picture_of_segments_stay_together(server, tmp_path):
     assert abs(sum(lengths) - len(packets) * 0.128) < 0.001, "EXTINF says how long segments are"
 
 
-def test_what_browsers_do_not_play_says_so(server, tmp_path):
-    fragments = pushed(server, "jpeg", "mjpeg", "mu-law")
+@pytest.mark.parametrize("video,audio,stored", [("mjpeg", "mu-law", "pcm_mulaw"), ("vp8", "opus", "opus")])
+def test_what_browsers_do_not_play_says_so(server, tmp_path, video, audio, stored):
+    fragments = pushed(server, video, video, audio)
     with pytest.raises(botocore.exceptions.ClientError) as refused:
-        server.archive("jpeg", "GET_HLS_STREAMING_SESSION_URL").get_hls_streaming_session_url(
-            StreamName="jpeg", PlaybackMode="LIVE"
+        server.archive(video, "GET_HLS_STREAMING_SESSION_URL").get_hls_streaming_session_url(
+            StreamName=video, PlaybackMode="LIVE"
         )
     error = refused.value.response["Error"]
-    assert error["Code"] == "UnsupportedStreamMediaTypeException" and "mjpeg" in error["Message"], error
+    assert error["Code"] == "UnsupportedStreamMediaTypeException" and video in error["Message"], error
     for path in ["hls/index.m3u8", "clip.mp4"]:
-        answer = server.get(f"/v1/streams/jpeg/{path}?{window(fragments)}")
-        assert answer.status == 409 and "mjpeg" in answer.json()["error"]["message"], answer.body
+        answer = server.get(f"/v1/streams/{video}/{path}?{window(fragments)}")
+        assert answer.status == 409 and video in answer.json()["error"]["message"], answer.body
     numbers = [fragment["fragment_number"] for fragment in fragments]
-    archive = server.archive("jpeg", "GET_MEDIA_FOR_FRAGMENT_LIST")
-    payload = archive.get_media_for_fragment_list(StreamName="jpeg", Fragments=numbers[:1])["Payload"].read()
-    path = tmp_path / "jpeg.mkv"
+    archive = server.archive(video, "GET_MEDIA_FOR_FRAGMENT_LIST")
+    payload = archive.get_media_for_fragment_list(StreamName=video, Fragments=numbers[:1])["Payload"].read()
+    path = tmp_path / "stored.mkv"
     path.write_bytes(payload)
     media.decodes(path)
     streams = {stream["codec_type"]: stream["codec_name"] for stream in media.probe(path)["streams"]}
-    assert streams == {"video": "mjpeg", "audio": "pcm_mulaw"}
+    assert streams == {"video": video, "audio": stored}

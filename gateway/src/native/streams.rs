@@ -40,7 +40,7 @@ const SUMMARY: &[Field] = &[
     Field::new(
         "codecs",
         Kind::List(&Kind::Text),
-        "of the newest fragment: h264, h265, av1, vp9, mjpeg; aac, opus, pcmu, pcma, l16",
+        "of the newest fragment: h264, h265, av1, vp9, vp8, mjpeg; aac, opus, pcmu, pcma, l16",
     ),
     Field::optional("width", Kind::Number, "pixels"),
     Field::optional("height", Kind::Number, "pixels"),

@@ -8,6 +8,7 @@ pub(crate) mod mjpeg;
 pub(crate) mod opus;
 mod parameter_sets;
 pub(crate) mod pcm;
+pub(crate) mod vp8;
 pub(crate) mod vp9;
 
 pub(crate) use parameter_sets::{ParameterSets, SetKind};
@@ -39,11 +40,13 @@ pub enum CodecId {
     Pcma,
     /// Samples of 16 bits, big-endian: RFC 3551 §4.5.11.
     L16,
+    /// VP8: RFC 6386.
+    Vp8,
 }
 
 impl CodecId {
     /// Every codec.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::H264,
         Self::H265,
         Self::Aac,
@@ -54,6 +57,7 @@ impl CodecId {
         Self::Pcmu,
         Self::Pcma,
         Self::L16,
+        Self::Vp8,
     ];
 
     /// The short name that metadata carries and searches use.
@@ -69,6 +73,7 @@ impl CodecId {
             Self::Pcmu => "pcmu",
             Self::Pcma => "pcma",
             Self::L16 => "l16",
+            Self::Vp8 => "vp8",
         }
     }
 
@@ -80,7 +85,7 @@ impl CodecId {
     /// Whether it codes pictures.
     pub const fn is_video(self) -> bool {
         match self {
-            Self::H264 | Self::H265 | Self::Av1 | Self::Vp9 | Self::Mjpeg => true,
+            Self::H264 | Self::H265 | Self::Av1 | Self::Vp9 | Self::Vp8 | Self::Mjpeg => true,
             Self::Aac | Self::Opus | Self::Pcmu | Self::Pcma | Self::L16 => false,
         }
     }
@@ -92,7 +97,7 @@ impl CodecId {
 
     /// Whether the pictures' size stands in key frames alone, not in codec private data.
     pub(crate) const fn is_sized_by_frames(self) -> bool {
-        matches!(self, Self::Vp9 | Self::Mjpeg)
+        matches!(self, Self::Vp8 | Self::Vp9 | Self::Mjpeg)
     }
 
     /// What codec private data say about a track.
@@ -102,6 +107,7 @@ impl CodecId {
             Self::H265 => h265::describe(private),
             Self::Aac => aac::describe(private),
             Self::Av1 => av1::describe(private),
+            Self::Vp8 => vp8::describe(private),
             Self::Vp9 => vp9::describe(private),
             Self::Mjpeg => mjpeg::describe(private),
             Self::Opus => opus::describe(private),
@@ -115,7 +121,7 @@ impl CodecId {
             Self::H264 => h264::sets_in_band(private),
             Self::H265 => h265::sets_in_band(private),
             Self::Av1 => av1::units_in_band(private),
-            Self::Vp9 | Self::Mjpeg | Self::Aac | Self::Opus | Self::Pcmu | Self::Pcma | Self::L16 => None,
+            _ => None,
         };
         sets.unwrap_or_default()
     }

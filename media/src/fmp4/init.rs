@@ -111,7 +111,7 @@ fn sample_entry(track: &Track) -> Result<Codec, MediaError> {
                 .into()
         }
         CodecId::Opus => Opus { audio: audio(), dops: dops(track)?, btrt: None }.into(),
-        codec @ (CodecId::Mjpeg | CodecId::Pcmu | CodecId::Pcma | CodecId::L16) => {
+        codec @ (CodecId::Vp8 | CodecId::Mjpeg | CodecId::Pcmu | CodecId::Pcma | CodecId::L16) => {
             return Err(MediaError::NotInMp4 { codec });
         }
     })

@@ -191,7 +191,7 @@ impl Entry {
                 let rate = self.sampling_frequency as u32;
                 Ok((CodecId::L16, pcm::private(CodecId::L16, rate, self.channels)))
             }
-            CodecId::Mjpeg => Ok((CodecId::Mjpeg, Bytes::new())),
+            codec @ (CodecId::Vp8 | CodecId::Mjpeg) => Ok((codec, Bytes::new())),
             codec => Ok((codec, self.private.clone())),
         }
     }

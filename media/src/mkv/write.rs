@@ -176,6 +176,7 @@ pub(super) const fn codec_name(codec: CodecId) -> &'static str {
         CodecId::H265 => "V_MPEGH/ISO/HEVC",
         CodecId::Av1 => "V_AV1",
         CodecId::Vp9 => "V_VP9",
+        CodecId::Vp8 => "V_VP8",
         CodecId::Mjpeg => "V_MJPEG",
         CodecId::Aac => "A_AAC",
         CodecId::Opus => "A_OPUS",

@@ -1,5 +1,5 @@
 //! RTP in: packets, reordering, sender reports, and access units out of payloads
-//! (RFC 2435, 3550, 3551, 3640, 6184, 6416, 7587, 7798, 9628, RTP Payload Format For AV1). One file per
+//! (RFC 2435, 3550, 3551, 3640, 6184, 6416, 7587, 7741, 7798, 9628, RTP Payload Format For AV1). One file per
 //! payload format.
 
 mod aac;
@@ -16,6 +16,7 @@ mod pcm;
 mod picture;
 mod reorder;
 mod rtcp;
+mod vp8;
 mod vp9;
 mod whole;
 
@@ -89,6 +90,7 @@ impl Depayloader {
                 return Err(MediaError::Unsupported { what: "interleaved H265 (sprop-max-don-diff)".into() });
             }
             "AV1" => Box::new(WholeFrames::<av1::Av1>::new(number, format, limits)),
+            "VP8" => Box::new(WholeFrames::<vp8::Vp8>::new(number, format, limits)),
             "VP9" => Box::new(WholeFrames::<vp9::Vp9>::new(number, format, limits)),
             "JPEG" => Box::new(WholeFrames::<jpeg::Jpeg>::new(number, format, limits)),
             "MPEG4-GENERIC" => Box::new(aac::Aac::new(number, format, limits)?),

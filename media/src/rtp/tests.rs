@@ -235,7 +235,7 @@ fn aac_fragments_are_joined_or_dropped_whole() {
 #[test]
 fn what_is_not_spoken_is_named() {
     for (encoding, fmtp) in [
-        ("VP8", ""),
+        ("MPV", ""),
         ("G722", ""),
         ("MPEG4-GENERIC", "mode=CELP-cbr"),
         ("MPEG4-GENERIC", "sizelength=0"),

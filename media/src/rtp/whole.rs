@@ -1,4 +1,4 @@
-//! Frames that are of no use unless whole: what AV1, VP9 and Motion JPEG over RTP have in common.
+//! Frames that are of no use unless whole: what AV1, VP8, VP9 and Motion JPEG over RTP have in common.
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! AV1, VP9, Motion JPEG and the plain audio formats against packets made here, and against anything at all.
+//! AV1, VP8, VP9, Motion JPEG and the plain audio formats against packets made here, and against anything at all.
 
 use proptest::prelude::*;
 
@@ -141,6 +141,25 @@ fn vp9_frames_that_lack_a_part_are_dropped() {
     assert_eq!(units[1].data[..], [VP9_INTER, VP9_INTER, b"\xc1\x07\x07\xc1"].concat());
 }
 
+const VP8_KEY: &[u8] = b"\x10\x02\x00\x9d\x01\x2a\x40\x01\xf0\x00key";
+
+#[test]
+fn vp8_frames_are_joined_or_dropped_whole() {
+    let mut feed = Feed::new("VP8");
+    feed.send(0, false, &[b"\x90\x80\x85\x01", &VP8_KEY[..11]].concat());
+    feed.send(0, true, &[b"\x80\x80\x85\x01", &VP8_KEY[11..]].concat());
+    feed.send(3000, false, b"\x10\x11inter"); // ends without its marker
+    feed.send(6000, false, b"\x10\x11in");
+    feed.try_send(6000, true, 1, b"\x00er").unwrap();
+    feed.try_send(9000, true, 1, b"\x00er").unwrap(); // its beginning is lost
+    feed.send(12_000, true, b"\x10\x11inter");
+    let units = feed.finish();
+    let track = units[0].track.as_ref().unwrap();
+    assert_eq!((track.codec_string.as_str(), track.width, track.height), ("vp8", 320, 240));
+    assert_eq!((times(&units), &units[0].data[..], units[0].key), (vec![0, 3000, 12_000], VP8_KEY, true));
+    assert_eq!((&units[1].data[..], units[1].key), (&b"\x11inter"[..], false));
+}
+
 /// Type 1 (4:2:0), 320x240.
 fn jpeg(offset: u8, q: u8, rest: &[u8]) -> Vec<u8> {
     [&[0, 0, 0, offset, 1, q, 40, 30][..], rest].concat()
@@ -229,6 +248,8 @@ fn packets() -> impl Strategy<Value = Vec<(u8, bool, bool, Vec<u8>)>> {
         vec![0x90],
         vp9(b"\x08", VP9_KEY),
         vp9(b"\x0c", VP9_INTER),
+        [b"\x10", VP8_KEY].concat(),
+        vec![0x00],
         vec![0x2e, 0x02, 0x01, 0xf8],
         jpeg(0, 50, b""),
         jpeg(0, 255, b"\0\x03\x01\0"),
@@ -242,7 +263,7 @@ fn packets() -> impl Strategy<Value = Vec<(u8, bool, bool, Vec<u8>)>> {
 proptest! {
     /// Whatever is sent: no panic, no sample beyond the limit, a track before the first sample.
     #[test]
-    fn frames_stay_within_limits_whatever_comes(encoding in prop::sample::select(vec!["AV1", "VP9", "JPEG"]), packets in packets()) {
+    fn frames_stay_within_limits_whatever_comes(encoding in prop::sample::select(vec!["AV1", "VP8", "VP9", "JPEG"]), packets in packets()) {
         let limits = Limits { frame_bytes: 1000, ..Limits::default() };
         let mut feed = Feed::of(&format(encoding, 90_000, 0, ""), &limits);
         for (timestamp, marker, lost, payload) in packets {

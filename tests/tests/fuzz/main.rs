@@ -64,6 +64,7 @@ targets! {
     rtsp_transport => rtsp::transport,
     search_query => text::search_query,
     sigv4 => signature::sigv4,
+    vp8 => rtp::vp8,
     vp9 => rtp::vp9,
     whip_fragment => whip::fragment,
     whip_offer => whip::offer,

@@ -49,6 +49,11 @@ pub(crate) fn av1(input: &[u8]) {
     receive(&format("AV1", 90_000, ""), 64, input);
 }
 
+pub(crate) fn vp8(input: &[u8]) {
+    receive(&format("VP8", 90_000, ""), 0, input);
+    receive(&format("VP8", 90_000, ""), 64, input);
+}
+
 pub(crate) fn vp9(input: &[u8]) {
     receive(&format("VP9", 90_000, ""), 0, input);
     receive(&format("VP9", 90_000, ""), 64, input);
