@@ -31,7 +31,15 @@ pub struct Limits {
     pub tracks: usize,
     /// Bytes of one JSON request body.
     pub json_body_bytes: usize,
-    /// Streams of the account (quota: 10,000).
+    /// Bytes of one request body that carries records: 10 MiB of them in base64, and their keys.
+    pub records_body_bytes: usize,
+    /// Bytes of all records of one PutRecords, partition keys included.
+    pub put_records_bytes: usize,
+    /// Shards of the account.
+    pub shards: usize,
+    /// Consumers of one data stream (RegisterStreamConsumer: 20).
+    pub consumers: usize,
+    /// Streams of the account (quota: 10,000), video and data each.
     pub streams: usize,
     /// Labels or resource tags of one stream (TagsPerResourceExceededLimit: 50).
     pub tags_per_resource: usize,
@@ -55,6 +63,10 @@ impl Default for Limits {
             fragments_in_flight: 4,
             tracks: 3,
             json_body_bytes: 1024 * 1024,
+            records_body_bytes: 16 * 1024 * 1024,
+            put_records_bytes: 10 * 1024 * 1024,
+            shards: 10_000,
+            consumers: 20,
             streams: 10_000,
             tags_per_resource: 50,
             credentials: 100_000,

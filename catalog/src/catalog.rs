@@ -41,8 +41,8 @@ pub struct CatalogOptions {
 /// What exists and who may. Reads are from memory; writes return when they are durable and can be
 /// read. Share it as `Arc<Catalog>`; dropping it writes what the view lacks.
 pub struct Catalog {
-    state: Arc<SharedState>,
-    writer: WriterThread,
+    pub(crate) state: Arc<SharedState>,
+    pub(crate) writer: WriterThread,
     _mirror: Mirror,
     device_retention: Duration,
 }

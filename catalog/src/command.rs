@@ -8,8 +8,9 @@
 use base::{FragmentNumber, StreamId, StreamName};
 use serde::{Deserialize, Serialize};
 
+use crate::data_stream::DataStreamRecord;
 use crate::stream::StreamRecord;
-use crate::{AccessKey, CatalogError, Device, Hold, Source};
+use crate::{AccessKey, CatalogError, Consumer, Device, Hold, Source};
 
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -19,7 +20,9 @@ const VERSION: u32 = 1;
 pub(crate) enum Command {
     /// A stream is as said from now on, new or changed.
     PutStream(StreamRecord),
-    /// The stream is gone and its data key must be destroyed.
+    /// A data stream is as said from now on, new or changed.
+    PutDataStream(DataStreamRecord),
+    /// The stream, video or data, is gone with its consumers, and its data key must be destroyed.
     DeleteStream(StreamId),
     /// The data key of a deleted stream has been destroyed.
     KeyDestroyed(StreamId),
@@ -32,6 +35,15 @@ pub(crate) enum Command {
     PutSource(Source),
     /// The stream has no source any more.
     DeleteSource(StreamId),
+    /// A consumer of a stream is as said from now on.
+    PutConsumer(Consumer),
+    /// A consumer is gone.
+    DeleteConsumer {
+        /// The stream that it was registered on.
+        stream: StreamId,
+        /// Its name.
+        name: String,
+    },
     /// An access key is as said from now on.
     PutAccessKey(AccessKey),
     /// A device credential is as said from now on.
@@ -85,6 +97,7 @@ impl Command {
 pub fn stream_name(command: &[u8]) -> Option<(StreamId, StreamName)> {
     match Command::decode(command) {
         Ok(Command::PutStream(stream)) => Some((stream.id, stream.name)),
+        Ok(Command::PutDataStream(stream)) => Some((stream.id, stream.name)),
         Ok(_) | Err(_) => None,
     }
 }
@@ -156,9 +169,41 @@ mod tests {
         })
     }
 
+    fn any_data_stream() -> impl Strategy<Value = Command> {
+        let tags = proptest::collection::btree_map(".{1,8}", ".{0,8}", 0..4);
+        let floors = proptest::collection::btree_map(any::<u32>(), any::<u64>(), 0..4);
+        (any::<u64>(), "[a-z]{1,9}", any_time(), 1u32..20, tags, floors).prop_map(
+            |(id, name, at, shards, tags, floors)| {
+                let new = crate::NewDataStream {
+                    name: StreamName::new(&name).unwrap(),
+                    shards,
+                    retention: Duration::from_hours(shards.into()),
+                    mode: crate::StreamMode::OnDemand,
+                    tags,
+                    max_record_kib: 1024,
+                };
+                let record = DataStreamRecord::new(StreamId(id), "id".into(), at, new);
+                Command::PutDataStream(DataStreamRecord { floors, ..record })
+            },
+        )
+    }
+
+    fn any_consumer() -> impl Strategy<Value = Command> {
+        (any::<u64>(), ".{0,20}", any_time(), any::<bool>()).prop_map(|(id, name, created, there)| {
+            let stream = StreamId(id);
+            if there {
+                let tags = Tags::from([(name.clone(), name.clone())]);
+                return Command::PutConsumer(Consumer { stream, name, created, tags });
+            }
+            Command::DeleteConsumer { stream, name }
+        })
+    }
+
     fn any_command() -> impl Strategy<Value = Command> {
         prop_oneof![
             any_stream(),
+            any_data_stream(),
+            any_consumer(),
             any_credential(),
             any_hold(),
             any_source(),

@@ -61,6 +61,28 @@ pub enum CatalogError {
     /// There is no such access key or device credential, or it is revoked already.
     #[error("there is no credential {0} that could be revoked")]
     NoSuchCredential(String),
+    /// As many shards as the account may have.
+    #[error("{asked} shards beside the {open} there are would be more than the account's {limit}")]
+    TooManyShards {
+        /// How many there are.
+        open: usize,
+        /// How many were asked for.
+        asked: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The stream has a consumer of this name.
+    #[error("a consumer {0} is registered on this stream")]
+    ConsumerExists(String),
+    /// There is no such consumer.
+    #[error("there is no consumer {0} on this stream")]
+    NoSuchConsumer(String),
+    /// As many consumers as a stream may have.
+    #[error("the stream has {0} consumers, as many as it may: deregister one")]
+    TooManyConsumers(usize),
+    /// Consumers keep the stream from being deleted.
+    #[error("the stream {0} has registered consumers: deregister them, or enforce their deletion")]
+    HasConsumers(StreamName),
     /// The credential does not allow this.
     #[error("{who} may not {what} the stream {stream}")]
     NotAllowed {

@@ -1,5 +1,5 @@
-//! What exists and who may: streams, their labels, tags, evidence holds and sources, access keys,
-//! device credentials.
+//! What exists and who may: video streams, their labels, tags, evidence holds and sources, data streams
+//! and their consumers, access keys, device credentials.
 //!
 //! Everything is a command in the log's control lane. One writer validates a change, appends its
 //! command, and answers when the command is durable and applied; followers of the lane keep the
@@ -19,6 +19,8 @@ mod access_key;
 mod catalog;
 mod command;
 mod credentials_file;
+mod data_stream;
+mod data_stream_catalog;
 mod device;
 mod error;
 mod glob;
@@ -37,6 +39,9 @@ mod writer;
 pub use access_key::AccessKey;
 pub use catalog::{Catalog, CatalogOptions};
 pub use command::stream_name;
+pub use data_stream::{
+    Consumer, DataStream, DataStreamUpdate, FRAGMENTS_PREFIX, NewDataStream, Shard, StreamMode,
+};
 pub use device::{Allow, Device, DeviceCredential};
 pub use error::CatalogError;
 pub use glob::StreamGlob;

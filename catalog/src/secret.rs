@@ -47,12 +47,19 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// Letters and digits: what AWS versions, passwords and tokens here are made of. Safe in a URL, a
 /// shell and a configuration file.
 const ALPHANUMERIC: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// What AWS's stream ids are made of.
+const LOWER_ALPHANUMERIC: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// RFC 4648 base 32, of which AWS makes access key ids.
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// `len` random letters and digits: 5.95 bits each.
 pub(crate) fn alphanumeric(entropy: &dyn Entropy, len: usize) -> String {
     random_text(entropy, ALPHANUMERIC, len)
+}
+
+/// `len` random lower-case letters and digits: 5.17 bits each.
+pub(crate) fn lower_alphanumeric(entropy: &dyn Entropy, len: usize) -> String {
+    random_text(entropy, LOWER_ALPHANUMERIC, len)
 }
 
 /// An access key id as AWS makes them: `AKIA` and 16 characters.

@@ -8,15 +8,18 @@ use fragment_log::Lsn;
 use tokio::sync::watch;
 
 use crate::command::Command;
+use crate::data_stream::DataStreamRecord;
 use crate::secret::sha256;
 use crate::stream::StreamRecord;
 use crate::view::Contents;
-use crate::{AccessKey, Device, Hold, Source, Sources, Stream};
+use crate::{AccessKey, Consumer, DataStream, Device, Hold, Source, Sources, Stream};
 
 /// One row of the view: one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RowKey {
     Stream(StreamId),
+    DataStream(StreamId),
+    Consumer(StreamId, String),
     DeletedStream(StreamId),
     Hold(StreamId, String),
     Floor(StreamId),
@@ -31,6 +34,10 @@ pub(crate) struct State {
     /// Shared with readers; copied only where one still holds it when the next command comes.
     streams: Arc<BTreeMap<StreamName, Arc<Stream>>>,
     by_id: HashMap<StreamId, Arc<Stream>>,
+    data_streams: Arc<BTreeMap<StreamName, Arc<DataStream>>>,
+    data_by_id: HashMap<StreamId, Arc<DataStream>>,
+    /// Of streams of either kind that exist, by name.
+    consumers: HashMap<StreamId, BTreeMap<String, Arc<Consumer>>>,
     /// Of all streams, by id: what was held, by whom, is told when the stream is long gone.
     holds: HashMap<StreamId, BTreeMap<String, Arc<Hold>>>,
     /// Of streams that exist: fragments below are given up.
@@ -78,6 +85,9 @@ impl State {
             region: region.into(),
             streams: Arc::default(),
             by_id: HashMap::new(),
+            data_streams: Arc::default(),
+            data_by_id: HashMap::new(),
+            consumers: HashMap::new(),
             holds: HashMap::new(),
             floors: BTreeMap::new(),
             sources: watch::Sender::default(),
@@ -98,6 +108,23 @@ impl State {
 
     pub fn stream(&self, id: StreamId) -> Option<&Arc<Stream>> {
         self.by_id.get(&id)
+    }
+
+    pub fn data_streams(&self) -> &Arc<BTreeMap<StreamName, Arc<DataStream>>> {
+        &self.data_streams
+    }
+
+    pub fn data_stream(&self, id: StreamId) -> Option<&Arc<DataStream>> {
+        self.data_by_id.get(&id)
+    }
+
+    /// The consumers of a stream by name.
+    pub fn consumers(&self, stream: StreamId) -> Vec<Arc<Consumer>> {
+        self.consumers.get(&stream).map_or_else(Vec::new, |consumers| consumers.values().cloned().collect())
+    }
+
+    pub fn consumer(&self, stream: StreamId, name: &str) -> Option<&Arc<Consumer>> {
+        self.consumers.get(&stream)?.get(name)
     }
 
     /// The holds of a stream by id, cleared ones included.
@@ -202,16 +229,8 @@ impl State {
     fn put(&mut self, command: Command) -> Vec<RowKey> {
         match command {
             Command::PutStream(record) => vec![self.put_stream(record)],
-            Command::DeleteStream(id) => {
-                if let Some(stream) = self.by_id.remove(&id) {
-                    Arc::make_mut(&mut self.streams).remove(&stream.name);
-                }
-                self.deleted.insert(id);
-                self.floors.remove(&id);
-                let source = self.delete_source(id);
-                let rows = [RowKey::Stream(id), RowKey::DeletedStream(id), RowKey::Floor(id)];
-                rows.into_iter().chain(source).collect()
-            }
+            Command::PutDataStream(record) => vec![self.put_data_stream(record)],
+            Command::DeleteStream(id) => self.delete_stream(id),
             Command::RaiseFloors(floors) => {
                 let raised = floors.into_iter().map(|(id, number)| {
                     let floor = self.floors.entry(id).or_insert(number);
@@ -235,6 +254,18 @@ impl State {
                 vec![RowKey::Source(id)]
             }
             Command::DeleteSource(id) => self.delete_source(id).into_iter().collect(),
+            Command::PutConsumer(consumer) => {
+                let row = RowKey::Consumer(consumer.stream, consumer.name.clone());
+                let consumers = self.consumers.entry(consumer.stream).or_default();
+                consumers.insert(consumer.name.clone(), Arc::new(consumer));
+                vec![row]
+            }
+            Command::DeleteConsumer { stream, name } => {
+                if let Some(consumers) = self.consumers.get_mut(&stream) {
+                    consumers.remove(&name);
+                }
+                vec![RowKey::Consumer(stream, name)]
+            }
             Command::PutAccessKey(key) => {
                 let row = RowKey::AccessKey(key.id.clone());
                 self.access_keys.insert(key.id.clone(), Arc::new(key));
@@ -265,6 +296,35 @@ impl State {
         RowKey::Stream(id)
     }
 
+    fn put_data_stream(&mut self, record: DataStreamRecord) -> RowKey {
+        let stream = Arc::new(record.into_stream(&self.account, &self.region));
+        let id = stream.id;
+        self.next_stream = self.next_stream.max(StreamId(id.0.saturating_add(1)));
+        Arc::make_mut(&mut self.data_streams).insert(stream.name.clone(), Arc::clone(&stream));
+        self.data_by_id.insert(id, stream);
+        RowKey::DataStream(id)
+    }
+
+    fn delete_stream(&mut self, id: StreamId) -> Vec<RowKey> {
+        let mut rows = vec![RowKey::DeletedStream(id)];
+        if let Some(stream) = self.by_id.remove(&id) {
+            Arc::make_mut(&mut self.streams).remove(&stream.name);
+            rows.push(RowKey::Stream(id));
+        }
+        if let Some(stream) = self.data_by_id.remove(&id) {
+            Arc::make_mut(&mut self.data_streams).remove(&stream.name);
+            rows.push(RowKey::DataStream(id));
+        }
+        self.deleted.insert(id);
+        if self.floors.remove(&id).is_some() {
+            rows.push(RowKey::Floor(id));
+        }
+        rows.extend(self.delete_source(id));
+        let consumers = self.consumers.remove(&id).unwrap_or_default();
+        rows.extend(consumers.into_keys().map(|name| RowKey::Consumer(id, name)));
+        rows
+    }
+
     /// The rows that the view lacks; they count as handed over.
     pub fn take_dirty(&mut self) -> BTreeSet<RowKey> {
         std::mem::take(&mut self.dirty)
@@ -279,6 +339,12 @@ impl State {
     pub fn row(&self, key: &RowKey) -> Option<Command> {
         match key {
             RowKey::Stream(id) => Some(Command::PutStream(StreamRecord::of(self.by_id.get(id)?))),
+            RowKey::DataStream(id) => {
+                Some(Command::PutDataStream(DataStreamRecord::of(self.data_by_id.get(id)?)))
+            }
+            RowKey::Consumer(stream, name) => {
+                Some(Command::PutConsumer(self.consumer(*stream, name)?.as_ref().clone()))
+            }
             RowKey::DeletedStream(id) => self.deleted.contains(id).then_some(Command::DeleteStream(*id)),
             RowKey::Hold(stream, id) => {
                 Some(Command::PutHold(self.holds.get(stream)?.get(id)?.as_ref().clone()))

@@ -217,11 +217,11 @@ impl StreamRecord {
     }
 }
 
-fn whole_millis(duration: Duration) -> u64 {
+pub(crate) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn check_tags(what: &'static str, tags: &Tags, limit: usize) -> Result<(), CatalogError> {
+pub(crate) fn check_tags(what: &'static str, tags: &Tags, limit: usize) -> Result<(), CatalogError> {
     if tags.len() > limit {
         return Err(CatalogError::TooManyTags { what, limit });
     }

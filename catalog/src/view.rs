@@ -6,6 +6,8 @@
 //!   row  (kind, id, sealed)
 //!     progress                   one row, its id empty: Extent as JSON
 //!     stream, deleted_stream     id: the stream's number
+//!     data_stream                id: the stream's number
+//!     consumer                   id: the stream's number, a colon, the consumer's name
 //!     hold                       id: the stream's number, a colon, the hold's id
 //!     floor                      id: the stream's number
 //!     source                     id: the stream's number
@@ -198,6 +200,8 @@ impl SealedRow {
         let (kind, id) = match &row.key {
             RowKey::Stream(id) => ("stream", id.to_string()),
             RowKey::DeletedStream(id) => ("deleted_stream", id.to_string()),
+            RowKey::DataStream(id) => ("data_stream", id.to_string()),
+            RowKey::Consumer(stream, name) => ("consumer", format!("{stream}:{name}")),
             RowKey::Hold(stream, id) => ("hold", format!("{stream}:{id}")),
             RowKey::Floor(stream) => ("floor", stream.to_string()),
             RowKey::Source(id) => ("source", id.to_string()),

@@ -2,6 +2,7 @@
 //! validate → append → apply. Two who want the same name at once are told apart here.
 
 mod credentials;
+mod data_streams;
 mod floors;
 mod holds;
 mod snapshot;

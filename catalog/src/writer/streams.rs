@@ -77,7 +77,7 @@ impl Writer {
     /// The id for a new stream: never one that has a key, unless it was made here for a stream that
     /// then could not be committed. A key tells of an earlier use also where damage has taken the
     /// commands that would.
-    fn unused_id(&self) -> StreamId {
+    pub(super) fn unused_id(&self) -> StreamId {
         let mut id = self.state.read().next_stream();
         while self.unused_key != Some(id) && self.log.keys().has_stream_key(id) {
             id = StreamId(id.0 + 1);

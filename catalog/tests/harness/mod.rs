@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use base::{Limits, StreamId, StreamName, SystemClock, SystemEntropy, Timestamp};
 use bytes::Bytes;
-use catalog::{AccessKey, Catalog, CatalogError, CatalogOptions, Device, Hold, Sources, Stream};
+use catalog::{
+    AccessKey, Catalog, CatalogError, CatalogOptions, Consumer, DataStream, Device, Hold, Sources, Stream,
+};
 use fragment_log::{Entry, FrameKind, INSTALLATION, LaneId, Log, MasterKey, Options};
 use tempfile::TempDir;
 
@@ -28,6 +30,8 @@ pub struct Answers {
     pub devices: Vec<Arc<Device>>,
     pub holds: Vec<Arc<Hold>>,
     pub sources: Sources,
+    pub data_streams: Vec<Arc<DataStream>>,
+    pub consumers: Vec<Arc<Consumer>>,
 }
 
 impl Installation {
@@ -94,7 +98,11 @@ pub struct Running {
 impl Running {
     pub fn answers(&self) -> Answers {
         let streams: Vec<_> = self.catalog.streams().values().cloned().collect();
+        let data_streams: Vec<_> = self.catalog.data_streams().values().cloned().collect();
+        let ids = streams.iter().map(|stream| stream.id).chain(data_streams.iter().map(|stream| stream.id));
         Answers {
+            consumers: ids.flat_map(|id| self.catalog.consumers(id)).collect(),
+            data_streams,
             holds: streams.iter().flat_map(|stream| self.catalog.holds(stream.id)).collect(),
             streams,
             access_keys: self.catalog.access_keys(),
