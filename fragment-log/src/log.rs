@@ -1,6 +1,9 @@
 //! The log's public face.
 
 mod space;
+mod submit;
+
+pub use submit::Room;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -11,7 +14,6 @@ use base::{Clock, Entropy, StreamId, SystemClock, SystemEntropy};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::entry::sealed_bytes;
 use crate::format::{FrameHeader, Location, Lsn};
 use crate::freed::{self, Freed};
 use crate::io::{DiskIo, Io};
@@ -236,18 +238,14 @@ impl Log {
     /// stream has no key. [`LogError::TooLarge`]: more than
     /// [`crate::MAX_APPEND_BYTES`], [`crate::MAX_APPEND_ENTRIES`] or [`crate::MAX_ENTRY_BYTES`]. [`LogError::Stopped`]: the lane has failed.
     pub async fn append(&self, lane: LaneId, entries: Vec<Entry>) -> Result<Appended, LogError> {
-        self.check_room(lane)?;
-        let lane = &self.lanes[lane.index()];
-        lane.state.check_running()?;
         if entries.is_empty() {
-            let last = lane.state.durable();
+            self.check_room(lane)?;
+            self.state(lane).check_running()?;
+            let last = self.durable(lane);
             return Ok(Appended { first: last, last, locations: Vec::new(), bytes: 0 });
         }
-        let bytes = sealed_bytes(&entries)?;
-        let budget = Arc::clone(&lane.state.budget);
-        let permit = budget.acquire_many_owned(bytes).await.expect("nobody closes the budget");
-        let frames = entries.into_iter().map(|entry| self.seal.seal(entry)).collect::<Result<_, _>>()?;
-        lane.append(frames, permit).await
+        let room = self.reserve(lane, &entries).await?;
+        self.submit(room, entries)?.wait().await
     }
 
     /// The payload of one frame, verified and opened, or from memory as it was sealed.

@@ -53,6 +53,27 @@ fn read(log: &Log, appended: &Appended) -> Vec<u8> {
 }
 
 #[test]
+fn what_is_submitted_first_stands_first_whoever_waits_first() {
+    let log = sim_log(&SimDisk::default());
+    let entries = |sequence| vec![entry(FrameKind::Media, CAMERA, sequence, payload(2))];
+    log.keys().create_stream_key(CAMERA).unwrap();
+    let room = || support::wait(log.reserve(BULK, &entries(2))).unwrap();
+    let rooms: Vec<_> = (0..20).map(|_| room()).collect();
+    let submitted: Vec<_> = (0..)
+        .step_by(2)
+        .zip(rooms)
+        .map(|(sequence, room)| log.submit(room, entries(sequence)).unwrap())
+        .collect();
+    let mut places: Vec<Lsn> =
+        submitted.into_iter().rev().map(|one| support::wait(one.wait()).unwrap().first).collect();
+    places.reverse();
+    assert!(places.is_sorted() && places.len() == 20, "{places:?}");
+    let larger = vec![entry(FrameKind::Media, CAMERA, 1, vec![0; 701])];
+    let refused = log.submit(room(), larger).err();
+    assert!(matches!(refused, Some(LogError::TooLarge { .. })), "{refused:?}");
+}
+
+#[test]
 fn all_are_told_in_order_and_read_back() {
     let disk = SimDisk::default();
     disk.set_sync_delay(Duration::from_millis(3));

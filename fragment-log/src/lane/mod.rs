@@ -36,6 +36,22 @@ pub(crate) struct Submission {
     pub(crate) reply: oneshot::Sender<Result<Appended, LogError>>,
 }
 
+/// Entries that a lane has taken.
+pub struct Submitted {
+    lane: LaneId,
+    answer: oneshot::Receiver<Result<Appended, LogError>>,
+}
+
+impl Submitted {
+    /// Resolves when the entries are on disk and all followers have seen them.
+    ///
+    /// # Errors
+    /// As [`crate::Log::append`].
+    pub async fn wait(self) -> Result<Appended, LogError> {
+        self.answer.await.unwrap_or_else(|_| Err(closed(self.lane)))
+    }
+}
+
 /// The handle to a lane. Its thread is started by the first task.
 pub(crate) struct Lane {
     pub(crate) state: Arc<LaneState>,
@@ -60,15 +76,15 @@ impl Lane {
         }
     }
 
-    /// Hands over the frames and waits until they are durable and told.
-    pub(crate) async fn append(
+    /// Hands over the frames.
+    pub(crate) fn append(
         &self,
         frames: Vec<Sealed>,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Appended, LogError> {
+    ) -> Result<Submitted, LogError> {
         let (reply, answer) = oneshot::channel();
         self.send(Task::Append(Submission { frames, _permit: permit, reply }))?;
-        answer.await.unwrap_or_else(|_| Err(self.closed()))
+        Ok(Submitted { lane: self.state.id, answer })
     }
 
     /// [`Self::append`] for a thread that may block.
@@ -127,6 +143,10 @@ impl Lane {
     }
 
     fn closed(&self) -> LogError {
-        LogError::Stopped { lane: self.state.id, why: "the log is closed".to_owned() }
+        closed(self.state.id)
     }
+}
+
+fn closed(lane: LaneId) -> LogError {
+    LogError::Stopped { lane, why: "the log is closed".to_owned() }
 }
