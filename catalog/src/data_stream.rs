@@ -61,7 +61,7 @@ pub struct DataStream {
     pub shards: Vec<Shard>,
     /// Resource tags.
     pub tags: Tags,
-    /// The largest record, partition key included, in KiB.
+    /// The largest record's data, in KiB.
     pub max_record_kib: u32,
     /// By shard, the least sequence index that may still be given, where the log alone does not tell:
     /// its last record is gone.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::{Clock, Entropy, Limits};
-use catalog::Catalog;
+use catalog::{Catalog, CatalogError};
+use data_streams::DataStreams;
 use fragment_log::Log;
 use indexer::{IndexError, Indexer, Swept};
 use ingest::pull::Pullers;
@@ -16,6 +17,7 @@ use playback::Playback;
 use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::seal::Sealer;
+use crate::streams::subscriptions::Subscriptions;
 
 /// The running installation: one per process, shared by all handlers as `State<Arc<App>>`.
 pub struct App {
@@ -35,6 +37,10 @@ pub struct App {
     pub log: Arc<Log>,
     /// What exists and who may.
     pub catalog: Arc<Catalog>,
+    /// Records.
+    pub data_streams: Arc<DataStreams>,
+    /// Who is subscribed to which shard.
+    pub subscriptions: Arc<Subscriptions>,
     /// Which fragments.
     pub indexer: Arc<Indexer>,
     /// Fragments in.
@@ -66,6 +72,19 @@ impl App {
         let swept = self.indexer.sweep().await?;
         self.metrics.disk.given_back_bytes.fetch_add(swept.bytes, Ordering::Relaxed);
         Ok(swept)
+    }
+
+    /// Removes the segments of records of which nothing is kept any more; tells whether there are more.
+    ///
+    /// # Errors
+    /// As [`DataStreams::tidy`] and [`DataStreams::sweep`].
+    pub async fn sweep_records(&self) -> Result<bool, CatalogError> {
+        let streams = Arc::clone(&self.data_streams);
+        // An error of the join: the runtime ends.
+        tokio::task::spawn_blocking(move || streams.tidy()).await.unwrap_or(Ok(()))?;
+        let swept = self.data_streams.sweep().await?;
+        self.metrics.disk.given_back_bytes.fetch_add(swept.bytes, Ordering::Relaxed);
+        Ok(swept.more)
     }
 
     /// Gives up the oldest footage that is not held, until so many bytes are given back or nothing is left.

@@ -42,7 +42,31 @@ pub enum Code {
     MissingCodecPrivateData,
     /// A track with parameter sets that cannot be read.
     InvalidCodecPrivateData,
-    /// The body is not the JSON that was expected.
+    /// The shard iterator is older than five minutes.
+    ExpiredIterator,
+    /// The page token is older than five minutes.
+    ExpiredNextToken,
+    /// More than the account or the stream may have.
+    LimitExceeded,
+    /// A member violates a constraint of the model.
+    Validation,
+    /// More than the shard may take.
+    ProvisionedThroughputExceeded,
+    /// The call would have succeeded, and was only a question.
+    DryRun,
+    /// The key is disabled.
+    KmsDisabled,
+    /// The key cannot be used now.
+    KmsInvalidState,
+    /// The key may not be used by the caller.
+    KmsAccessDenied,
+    /// No such key.
+    KmsNotFound,
+    /// No subscription to the key service.
+    KmsOptInRequired,
+    /// Too many calls of the key service.
+    KmsThrottling,
+    /// The body is not what was expected.
     Serialization,
     /// No such operation, or one that is not served.
     UnknownOperation,
@@ -71,6 +95,18 @@ impl Code {
             Self::UnsupportedStreamMediaType => "UnsupportedStreamMediaTypeException",
             Self::MissingCodecPrivateData => "MissingCodecPrivateDataException",
             Self::InvalidCodecPrivateData => "InvalidCodecPrivateDataException",
+            Self::ExpiredIterator => "ExpiredIteratorException",
+            Self::ExpiredNextToken => "ExpiredNextTokenException",
+            Self::LimitExceeded => "LimitExceededException",
+            Self::Validation => "ValidationException",
+            Self::ProvisionedThroughputExceeded => "ProvisionedThroughputExceededException",
+            Self::DryRun => "DryRunOperationException",
+            Self::KmsDisabled => "KMSDisabledException",
+            Self::KmsInvalidState => "KMSInvalidStateException",
+            Self::KmsAccessDenied => "KMSAccessDeniedException",
+            Self::KmsNotFound => "KMSNotFoundException",
+            Self::KmsOptInRequired => "KMSOptInRequired",
+            Self::KmsThrottling => "KMSThrottlingException",
             Self::Serialization => "SerializationException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::InternalFailure => "InternalFailure",
@@ -94,6 +130,18 @@ impl Code {
             | Self::UnsupportedStreamMediaType
             | Self::MissingCodecPrivateData
             | Self::InvalidCodecPrivateData
+            | Self::ExpiredIterator
+            | Self::ExpiredNextToken
+            | Self::LimitExceeded
+            | Self::Validation
+            | Self::ProvisionedThroughputExceeded
+            | Self::DryRun
+            | Self::KmsDisabled
+            | Self::KmsInvalidState
+            | Self::KmsAccessDenied
+            | Self::KmsNotFound
+            | Self::KmsOptInRequired
+            | Self::KmsThrottling
             | Self::Serialization => StatusCode::BAD_REQUEST,
             Self::NotAuthorized => StatusCode::UNAUTHORIZED,
             Self::ResourceNotFound | Self::UnknownOperation => StatusCode::NOT_FOUND,
@@ -106,6 +154,7 @@ impl Code {
     pub fn is_common(self) -> bool {
         match self {
             Self::Serialization
+            | Self::Validation
             | Self::UnknownOperation
             | Self::InternalFailure
             | Self::ServiceUnavailable
@@ -123,7 +172,18 @@ impl Code {
             | Self::NoDataRetention
             | Self::UnsupportedStreamMediaType
             | Self::MissingCodecPrivateData
-            | Self::InvalidCodecPrivateData => false,
+            | Self::InvalidCodecPrivateData
+            | Self::ExpiredIterator
+            | Self::ExpiredNextToken
+            | Self::LimitExceeded
+            | Self::ProvisionedThroughputExceeded
+            | Self::DryRun
+            | Self::KmsDisabled
+            | Self::KmsInvalidState
+            | Self::KmsAccessDenied
+            | Self::KmsNotFound
+            | Self::KmsOptInRequired
+            | Self::KmsThrottling => false,
         }
     }
 }
@@ -149,13 +209,21 @@ impl Exception {
         Self::new(Code::InvalidArgument, message)
     }
 
+    /// DryRunOperationException, where the call was only to ask whether it would succeed.
+    pub fn unless_dry_run(asked: Option<bool>) -> Result<(), Self> {
+        if asked != Some(true) {
+            return Ok(());
+        }
+        Err(Self::new(Code::DryRun, "Request would have succeeded, but DryRun flag is set."))
+    }
+
     /// ResourceNotFoundException for a stream, in AWS's words.
     pub fn no_stream() -> Self {
         Self::new(Code::ResourceNotFound, "The requested stream is not found or not active.")
     }
 
     /// Our own fault: the cause goes to the log, not to the client.
-    fn internal(cause: &dyn std::fmt::Display) -> Self {
+    pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "an AWS operation failed");
         Self::new(Code::InternalFailure, "The server failed to answer: its log says why.")
     }
@@ -178,11 +246,15 @@ impl From<CatalogError> for Exception {
             CatalogError::StreamExists(_)
             | CatalogError::AccessKeyExists(_)
             | CatalogError::HoldExists(_)
+            | CatalogError::ConsumerExists(_)
+            | CatalogError::HasConsumers(_)
             | CatalogError::Held(_) => Code::ResourceInUse,
             CatalogError::NoSuchStream(_) => return Self::no_stream(),
             CatalogError::NoSuchCredential(_)
             | CatalogError::NoSuchHold(_)
+            | CatalogError::NoSuchConsumer(_)
             | CatalogError::NoSuchSource(_) => Code::ResourceNotFound,
+            CatalogError::TooManyShards { .. } | CatalogError::TooManyConsumers(_) => Code::LimitExceeded,
             CatalogError::TooManyStreams(_) => Code::AccountStreamLimitExceeded,
             CatalogError::TooManyCredentials(_) | CatalogError::TooManyHolds(_) => Code::ClientLimitExceeded,
             CatalogError::TooManyTags { .. } => Code::TagsPerResourceExceededLimit,

@@ -16,4 +16,5 @@ pub mod native;
 pub mod router;
 pub mod seal;
 pub mod server;
+pub mod streams;
 pub mod video;

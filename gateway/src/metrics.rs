@@ -12,12 +12,12 @@ use ingest::pull::PullState;
 use ingest::{StreamHealth, StreamState};
 
 use crate::app::App;
-use crate::video::OPERATIONS;
+use crate::aws::{self, Entry};
 
 /// Counters of the gateway itself.
 #[derive(Debug)]
 pub struct Metrics {
-    /// One for each served AWS operation, in the order of the list.
+    /// One for each served AWS operation, in the order of the lists.
     operations: Vec<Answers>,
     /// Connections that are open, by listener.
     pub connections: Connections,
@@ -70,14 +70,15 @@ impl Default for Metrics {
 impl Metrics {
     /// Of a server that has just started, and closed so many fragments that were open in a crash.
     pub fn new(recovered_fragments: u64) -> Self {
-        let operations = OPERATIONS.iter().map(|_| Answers::default()).collect();
+        let operations = aws::operations().map(|_| Answers::default()).collect();
         let (connections, disk) = (Connections::default(), Disk::default());
         Self { operations, connections, disk, recovered_fragments }
     }
 
     /// Counts an answer of an AWS operation.
-    pub fn operation(&self, name: &str, status: StatusCode) {
-        let Some(at) = OPERATIONS.iter().position(|entry| entry.name == name) else { return };
+    pub fn operation(&self, counted: &Entry, status: StatusCode) {
+        let same = |entry: &Entry| (entry.service, entry.name) == (counted.service, counted.name);
+        let Some(at) = aws::operations().position(same) else { return };
         let answers = &self.operations[at];
         let counter = if status.is_server_error() {
             &answers.server_error
@@ -190,13 +191,13 @@ fn gateway(page: &mut Page, metrics: &Metrics) {
         page.sample("millrace_connections", &[("listener", listener)], count);
     }
     page.family("millrace_aws_requests_total", "counter", "Answers of AWS operations.");
-    for (entry, answers) in OPERATIONS.iter().zip(&metrics.operations) {
+    for (entry, answers) in aws::operations().zip(&metrics.operations) {
         for (outcome, count) in [
             ("ok", &answers.good),
             ("client_error", &answers.client_error),
             ("server_error", &answers.server_error),
         ] {
-            let labels = [("operation", entry.name), ("outcome", outcome)];
+            let labels = [("service", entry.service), ("operation", entry.name), ("outcome", outcome)];
             page.sample("millrace_aws_requests_total", &labels, count.load(Ordering::Relaxed));
         }
     }

@@ -27,7 +27,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
-        .route("/", get(native::page::index))
+        .route("/", get(native::page::index).post(aws::target::serve))
         .route("/{*path}", get(native::page::asset).fallback(nothing))
         .merge(aws::routes(OPERATIONS))
         .merge(session::routes())

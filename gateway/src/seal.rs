@@ -19,6 +19,8 @@ pub enum Purpose {
     PlaybackSession,
     /// `NextToken` of the named AWS operation.
     AwsPage(&'static str),
+    /// A shard iterator (GetShardIterator).
+    ShardIterator,
     /// `next_cursor` of the native API.
     NativePage,
     /// `POST /v1/streams/{name}/urls`.
@@ -33,6 +35,7 @@ impl Purpose {
             Self::ConsoleSession => "console-session",
             Self::PlaybackSession => "playback-session",
             Self::AwsPage(operation) => return format!("aws-page:{operation}").into_bytes(),
+            Self::ShardIterator => "shard-iterator",
             Self::NativePage => "native-page",
             Self::SignedUrl => "signed-url",
             Self::SignInLink => "sign-in-link",
@@ -71,13 +74,23 @@ impl Sealer {
         self.open_bytes(purpose, &STANDARD.decode(text).ok()?)
     }
 
+    /// Bytes as they are; 41 more than `plain`.
+    pub fn seal_raw(&self, purpose: Purpose, plain: &[u8]) -> Vec<u8> {
+        self.0.keys().seal_blob(&purpose.context(), plain)
+    }
+
+    /// What [`Self::seal_raw`] sealed, if this is it.
+    pub fn open_raw(&self, purpose: Purpose, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.0.keys().open_blob(&purpose.context(), sealed)
+    }
+
     fn seal_bytes(&self, purpose: Purpose, value: &impl Serialize) -> Vec<u8> {
         let plain = serde_json::to_vec(value).expect("sealed values have text keys and no fallible parts");
-        self.0.keys().seal_blob(&purpose.context(), &plain)
+        self.seal_raw(purpose, &plain)
     }
 
     fn open_bytes<T: DeserializeOwned>(&self, purpose: Purpose, sealed: &[u8]) -> Option<T> {
-        let plain = self.0.keys().open_blob(&purpose.context(), sealed)?;
+        let plain = self.open_raw(purpose, sealed)?;
         serde_json::from_slice(&plain).ok()
     }
 }

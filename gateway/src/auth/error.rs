@@ -27,8 +27,8 @@ pub enum AuthError {
     #[error("{0}")]
     Time(String),
     /// The credential scope names another service.
-    #[error("Credential should be scoped to correct service: 'kinesisvideo'. ")]
-    Service,
+    #[error("Credential should be scoped to correct service: '{0}'. ")]
+    Service(&'static str),
     /// The body is not the one whose hash was declared, or its chunks are not those that were signed.
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
     BodyDigest,
@@ -50,9 +50,20 @@ impl AuthError {
             Self::Missing => "MissingAuthenticationTokenException",
             Self::Incomplete(_) => "IncompleteSignatureException",
             Self::UnknownKey | Self::Token(_) => "UnrecognizedClientException",
-            Self::Signature | Self::Time(_) | Self::Service | Self::BodyDigest => "InvalidSignatureException",
+            Self::Signature | Self::Time(_) | Self::Service(_) | Self::BodyDigest => {
+                "InvalidSignatureException"
+            }
             Self::BodyTooLarge(_) => "RequestEntityTooLargeException",
             Self::BodyBroken => "IncompleteBodyException",
+        }
+    }
+
+    /// The HTTP status where the operation is named by `X-Amz-Target`: there 400 stands for what is 403
+    /// elsewhere.
+    pub fn target_status(&self) -> StatusCode {
+        match self.status() {
+            StatusCode::FORBIDDEN => StatusCode::BAD_REQUEST,
+            other => other,
         }
     }
 
@@ -64,7 +75,7 @@ impl AuthError {
             | Self::UnknownKey
             | Self::Signature
             | Self::Time(_)
-            | Self::Service
+            | Self::Service(_)
             | Self::BodyDigest
             | Self::Token(_) => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

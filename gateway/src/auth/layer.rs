@@ -15,7 +15,7 @@ use super::sigv4::{Claim, sha256_hex};
 use super::{AuthError, Principal, body, session};
 use crate::app::{App, Arrival};
 
-/// The service in the credential scope of every Kinesis Video API and of the native one.
+/// The service in the credential scope of the native API: that of Kinesis Video Streams.
 const SERVICE: &str = "kinesisvideo";
 /// Bytes of a body that comes without credentials: a sign-in.
 const ANONYMOUS_BODY_BYTES: usize = 16 * 1024;
@@ -45,7 +45,8 @@ async fn identify(
     body: Body,
 ) -> Result<(Result<Principal, AuthError>, Bytes), AuthError> {
     if let Some(claim) = Claim::read(parts)? {
-        let (principal, bytes) = signed(app, parts, &claim, body).await?;
+        let bounds = (SERVICE, app.limits.json_body_bytes);
+        let (principal, bytes) = signed(app, parts, &claim, body, bounds).await?;
         return Ok((Ok(principal), bytes));
     }
     let outcome = unsigned(app, parts);
@@ -53,13 +54,19 @@ async fn identify(
     Ok((outcome, body::read(body, limit).await?))
 }
 
-/// The caller of a signed request and its whole body, both verified.
+/// The caller of a request signed for `service` and its whole body, both verified.
 ///
 /// # Errors
-/// Whatever is wrong with the signature; the body beyond the limit of a JSON request.
-pub async fn verified_body(app: &App, parts: &Parts, body: Body) -> Result<(Principal, Bytes), AuthError> {
+/// Whatever is wrong with the signature; a body of more than `limit` bytes.
+pub async fn verified_body(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+    service: &'static str,
+    limit: usize,
+) -> Result<(Principal, Bytes), AuthError> {
     let verified = match Claim::read(parts) {
-        Ok(Some(claim)) => signed(app, parts, &claim, body).await,
+        Ok(Some(claim)) => signed(app, parts, &claim, body, (service, limit)).await,
         Ok(None) => Err(AuthError::Missing),
         Err(error) => Err(error),
     };
@@ -71,14 +78,15 @@ async fn signed(
     parts: &Parts,
     claim: &Claim,
     body: Body,
+    (service, limit): (&'static str, usize),
 ) -> Result<(Principal, Bytes), AuthError> {
     // Whatever a stranger can get wrong is told before the body is waited for.
-    if claim.service != SERVICE {
-        return Err(AuthError::Service);
+    if claim.service != service {
+        return Err(AuthError::Service(service));
     }
     let key = app.catalog.access_key(&claim.access_key_id).ok_or(AuthError::UnknownKey)?;
     claim.check_time(app.clock.now())?;
-    let bytes = body::read(body, app.limits.json_body_bytes).await?;
+    let bytes = body::read(body, limit).await?;
     let secret = key.secret.expose();
     claim.verify(parts, &sha256_hex(&bytes), secret, app.clock.now())?;
     let bytes = claim.decode(bytes, secret)?;

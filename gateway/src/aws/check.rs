@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 use base::Tags;
 use serde::Serialize;
 
-use super::values::{Choice, Closed, Epoch};
+use super::values::{Blob, Choice, Closed, Epoch};
+
+/// Most violations that one message tells.
+const TOLD: usize = 10;
 
 /// A pattern of the AWS model: its text there, and what it means.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +28,7 @@ pub struct Pattern {
 pub struct Member {
     /// Its path: `HLSFragmentSelector.TimestampRange.StartTimestamp`.
     pub name: String,
-    /// `string`, `integer`, `timestamp`, `list`, `map`, `structure`.
+    /// `string`, `integer`, `boolean`, `blob`, `timestamp`, `list`, `map`, `structure`.
     pub kind: &'static str,
     /// Whether a request without it (within its parent, if that is there) is refused.
     pub required: bool,
@@ -46,7 +49,10 @@ pub struct Member {
 /// Collects violations and, on the way, describes the members.
 #[derive(Default)]
 pub struct Check {
+    /// The first of them.
     violations: Vec<String>,
+    /// How many there are.
+    count: usize,
     members: Vec<Member>,
     prefix: String,
     /// Within a structure that is not there, nothing can be violated.
@@ -56,7 +62,7 @@ pub struct Check {
 impl Check {
     /// AWS's message, if anything is violated.
     pub fn message(&self) -> Option<String> {
-        let count = self.violations.len();
+        let count = self.count;
         let errors = if count == 1 { "error" } else { "errors" };
         (count > 0).then(|| format!("{count} validation {errors} detected: {}", self.violations.join("; ")))
     }
@@ -74,6 +80,37 @@ impl Check {
     /// A whole number.
     pub fn number<'a>(&'a mut self, name: &str, value: Option<&'a i64>) -> Rule<'a, i64> {
         self.rule(name, "integer", value)
+    }
+
+    /// Yes or no.
+    pub fn boolean<'a>(&'a mut self, name: &str, value: Option<&'a bool>) -> Rule<'a, bool> {
+        self.rule(name, "boolean", value)
+    }
+
+    /// Bytes.
+    pub fn blob<'a>(&'a mut self, name: &str, value: Option<&'a Blob>) -> Rule<'a, Blob> {
+        self.rule(name, "blob", value)
+    }
+
+    /// A list of structures that must be there, how many there may be, and what `inner` checks of each.
+    pub fn entries<T>(
+        &mut self,
+        name: &str,
+        value: Option<&Vec<T>>,
+        (min, max): (i64, i64),
+        inner: impl Fn(&T, &mut Self),
+    ) {
+        let mut rule = self.rule(name, "list", value).required();
+        let size = value.map(|list| count(list.len()));
+        rule.bounds(size, || "'[...]'".to_owned(), (min, Some(max)), "length");
+        let (outer, described) = (self.prefix.clone(), self.members.len());
+        for (place, entry) in value.into_iter().flatten().enumerate() {
+            self.prefix = format!("{outer}{name}.{}.member.", place + 1);
+            inner(entry, self);
+            // The members of entries are checked and not described.
+            self.members.truncate(described);
+        }
+        self.prefix = outer;
     }
 
     /// A time.
@@ -166,6 +203,10 @@ impl<T: ?Sized> Rule<'_, T> {
         if self.check.describing {
             return;
         }
+        self.check.count += 1;
+        if self.check.count > TOLD {
+            return;
+        }
         let path: Vec<String> = self.member().name.split('.').map(lower_first).collect();
         let path = path.join(".");
         self.check
@@ -173,14 +214,20 @@ impl<T: ?Sized> Rule<'_, T> {
             .push(format!("Value {value} at '{path}' failed to satisfy constraint: {constraint}"));
     }
 
-    fn bounds(&mut self, size: Option<i64>, shown: &str, min: i64, max: Option<i64>, what: &str) {
+    fn bounds(
+        &mut self,
+        size: Option<i64>,
+        shown: impl Fn() -> String,
+        (min, max): (i64, Option<i64>),
+        what: &str,
+    ) {
         self.member().min = Some(min);
         self.member().max = max;
         if let Some(size) = size {
             if size < min {
-                self.violated(shown, &format!("Member must have {what} greater than or equal to {min}"));
+                self.violated(&shown(), &format!("Member must have {what} greater than or equal to {min}"));
             } else if let Some(max) = max.filter(|max| size > *max) {
-                self.violated(shown, &format!("Member must have {what} less than or equal to {max}"));
+                self.violated(&shown(), &format!("Member must have {what} less than or equal to {max}"));
             }
         }
     }
@@ -190,8 +237,8 @@ impl Rule<'_, str> {
     /// Characters, from and to, both allowed.
     pub fn length(mut self, min: i64, max: i64) -> Self {
         let size = self.value.map(|text| count(text.chars().count()));
-        let shown = self.value.map(quoted).unwrap_or_default();
-        self.bounds(size, &shown, min, Some(max), "length");
+        let value = self.value;
+        self.bounds(size, || value.map(quoted).unwrap_or_default(), (min, Some(max)), "length");
         self
     }
 
@@ -209,17 +256,31 @@ impl Rule<'_, str> {
 impl Rule<'_, i64> {
     /// Values, from and to, both allowed.
     pub fn range(mut self, min: i64, max: Option<i64>) -> Self {
-        let shown = self.value.map(ToString::to_string).unwrap_or_default();
-        self.bounds(self.value.copied(), &quoted(&shown), min, max, "value");
+        let value = self.value.copied();
+        self.bounds(value, || quoted(&value.unwrap_or_default().to_string()), (min, max), "value");
+        self
+    }
+}
+
+impl Rule<'_, Blob> {
+    /// Bytes, from and to, both allowed.
+    pub fn length(mut self, min: i64, max: i64) -> Self {
+        let size = self.value.map(|blob| blob.0.len());
+        let shown = || {
+            let len = size.unwrap_or_default();
+            format!("'java.nio.HeapByteBuffer[pos=0 lim={len} cap={len}]'")
+        };
+        self.bounds(size.map(count), shown, (min, Some(max)), "length");
         self
     }
 }
 
 impl Rule<'_, Vec<String>> {
     /// How many there may be, and what each must be.
-    pub fn of(mut self, min: i64, max: i64, length: (usize, usize), pattern: Pattern) -> Self {
-        let shown = self.value.map(|list| format!("'[{} entries]'", list.len())).unwrap_or_default();
-        self.bounds(self.value.map(|list| count(list.len())), &shown, min, Some(max), "length");
+    pub fn of(mut self, min: i64, max: i64, length: (usize, usize), pattern: Option<Pattern>) -> Self {
+        let size = self.value.map(Vec::len);
+        let shown = || format!("'[{} entries]'", size.unwrap_or_default());
+        self.bounds(size.map(count), shown, (min, Some(max)), "length");
         for text in self.value.into_iter().flatten() {
             self.entry(text, length, pattern);
         }
@@ -229,29 +290,37 @@ impl Rule<'_, Vec<String>> {
 
 impl Rule<'_, Tags> {
     /// How many there may be; names and values as TagStream takes them.
-    pub fn count(mut self, min: i64, max: i64) -> Self {
-        let shown = self.value.map(|tags| format!("'[{} tags]'", tags.len())).unwrap_or_default();
-        self.bounds(self.value.map(|tags| count(tags.len())), &shown, min, Some(max), "length");
+    pub fn count(self, min: i64, max: i64) -> Self {
+        self.of(min, max, Some((super::patterns::TAG_NAME, super::patterns::TAG_VALUE)))
+    }
+
+    /// How many there may be; names and values of AWS's lengths, and of these patterns.
+    pub fn of(mut self, min: i64, max: i64, patterns: Option<(Pattern, Pattern)>) -> Self {
+        let size = self.value.map(Tags::len);
+        let shown = || format!("'[{} tags]'", size.unwrap_or_default());
+        self.bounds(size.map(count), shown, (min, Some(max)), "length");
         for (name, value) in self.value.into_iter().flatten() {
-            self.entry(name, (1, 128), super::patterns::TAG_NAME);
-            self.entry(value, (0, 256), super::patterns::TAG_VALUE);
+            self.entry(name, (1, 128), patterns.map(|(name, _)| name));
+            self.entry(value, (0, 256), patterns.map(|(_, value)| value));
         }
         self
     }
 }
 
 impl<T: ?Sized> Rule<'_, T> {
-    fn entry(&mut self, text: &str, (min, max): (usize, usize), pattern: Pattern) {
+    fn entry(&mut self, text: &str, (min, max): (usize, usize), pattern: Option<Pattern>) {
         let size = text.chars().count();
-        if !(min..=max).contains(&size) || !(pattern.matches)(text) {
-            let constraint = format!(
-                "Member must satisfy constraint: [Member must have length less than or equal to {max}, Member \
-                 must have length greater than or equal to {min}, Member must satisfy regular expression \
-                 pattern: {}]",
-                pattern.text
-            );
-            self.violated(&quoted(text), &constraint);
+        if (min..=max).contains(&size) && pattern.is_none_or(|pattern| (pattern.matches)(text)) {
+            return;
         }
+        let pattern = pattern.map_or_else(String::new, |pattern| {
+            format!(", Member must satisfy regular expression pattern: {}", pattern.text)
+        });
+        let constraint = format!(
+            "Member must satisfy constraint: [Member must have length less than or equal to {max}, Member \
+             must have length greater than or equal to {min}{pattern}]"
+        );
+        self.violated(&quoted(text), &constraint);
     }
 }
 
@@ -288,6 +357,33 @@ mod tests {
              to satisfy constraint: Member must have value greater than or equal to 1; Value null at \
              'streamARN' failed to satisfy constraint: Member must not be null"
         );
+    }
+
+    #[test]
+    fn entries_are_named_by_their_place_and_ten_violations_are_told() {
+        let mut check = Check::default();
+        let records = vec![Some(Blob(vec![0; 3].into())), None];
+        check.entries("Records", Some(&records), (1, 1), |record, check| {
+            check.blob("Data", record.as_ref()).required().length(0, 2);
+        });
+        assert_eq!(
+            check.message().unwrap(),
+            "3 validation errors detected: Value '[...]' at 'records' failed to satisfy constraint: Member must \
+             have length less than or equal to 1; Value 'java.nio.HeapByteBuffer[pos=0 lim=3 cap=3]' at \
+             'records.1.member.data' failed to satisfy constraint: Member must have length less than or equal to \
+             2; Value null at 'records.2.member.data' failed to satisfy constraint: Member must not be null"
+        );
+        assert_eq!(
+            check.members().iter().map(|member| member.name.as_str()).collect::<Vec<_>>(),
+            ["Records"]
+        );
+        let mut check = Check::default();
+        check.entries("Records", Some(&vec![(); 12]), (0, 500), |(), check| {
+            check.text("Key", None).required();
+        });
+        let message = check.message().unwrap();
+        assert!(message.starts_with("12 validation errors detected: "), "{message}");
+        assert_eq!(message.matches("failed to satisfy").count(), 10);
     }
 
     #[test]

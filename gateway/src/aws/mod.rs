@@ -1,14 +1,17 @@
 //! AWS operations: the shape of one, and how a request becomes a call.
 //!
-//! An operation is one file and one line in its service's list ([`crate::video::OPERATIONS`]). The
-//! list is the only one: paths, metrics, `docs/api-coverage.md` and the comparison with the AWS
-//! service models all come from it.
+//! An operation is one file and one line in its service's list ([`crate::video::OPERATIONS`],
+//! [`crate::streams::OPERATIONS`]). The lists are the only ones: paths, metrics, `docs/api-coverage.md`
+//! and the comparison with the AWS service models all come from them.
 
 pub mod check;
+pub mod event_stream;
 #[cfg(test)]
 mod model;
 pub mod patterns;
+pub mod target;
 pub mod values;
+pub mod wire;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use base::Entropy;
+use base::{Entropy, Limits};
 use bytes::Bytes;
 use catalog::{Action, Stream};
 use futures::future::BoxFuture;
@@ -28,23 +31,30 @@ use serde::de::DeserializeOwned;
 use crate::app::{App, Arrival};
 use crate::auth::{Principal, verified_body};
 use crate::exception::{Code, Exception};
+use crate::{streams, video};
 use check::Check;
+use wire::{Answer, Wire};
 
 /// One operation of an AWS API.
 pub trait Operation: 'static {
     /// As the AWS model names it.
     const NAME: &'static str;
-    /// Its path; the method is POST.
+    /// Its path; the method is POST. `/` where `X-Amz-Target` names the operation.
     const PATH: &'static str;
     /// The exceptions of the AWS model.
     const ERRORS: &'static [Code];
     /// The request's members. Unknown ones are ignored, as AWS does.
     type Input: DeserializeOwned + Default + Send;
     /// The answer.
-    type Output: IntoResponse;
+    type Output: Answer;
 
     /// Names every member and what is demanded of it.
     fn check(input: &Self::Input, check: &mut Check);
+
+    /// Bytes of the request's body.
+    fn body_bytes(limits: &Limits) -> usize {
+        limits.json_body_bytes
+    }
 
     /// Does it. `input` passed the check.
     fn call(
@@ -65,6 +75,8 @@ pub struct Context {
     pub principal: Principal,
     /// How the request came in.
     pub arrival: Arrival,
+    /// The form of the request and its answer.
+    pub wire: Wire,
 }
 
 impl Context {
@@ -89,6 +101,7 @@ pub struct Entry {
     pub service: &'static str,
     path: &'static str,
     errors: &'static [Code],
+    body_bytes: fn(&Limits) -> usize,
     run: Run,
     #[cfg(test)]
     describe: fn() -> model::Description,
@@ -102,11 +115,22 @@ impl Entry {
             service,
             path: O::PATH,
             errors: O::ERRORS,
+            body_bytes: O::body_bytes,
             run: |context, body| Box::pin(run::<O>(context, body)),
             #[cfg(test)]
             describe: model::describe::<O>,
         }
     }
+
+    /// The service that signatures are scoped to: one for all of Kinesis Video Streams.
+    fn scope(&self) -> &'static str {
+        if self.service.starts_with("kinesis-video") { "kinesisvideo" } else { self.service }
+    }
+}
+
+/// All operations that are served.
+pub fn operations() -> impl Iterator<Item = &'static Entry> {
+    video::OPERATIONS.iter().chain(streams::OPERATIONS)
 }
 
 /// The paths of a list of operations.
@@ -116,26 +140,28 @@ pub fn routes(entries: &'static [Entry]) -> Router<Arc<App>> {
                             Extension(arrival): Extension<Arrival>,
                             request: Request| async move {
             let (parts, body) = request.into_parts();
-            let response = serve(entry, Arc::clone(&app), arrival, &parts, body).await;
-            app.metrics.operation(entry.name, response.status());
-            response
+            run_entry(entry, Wire::RestJson, app, arrival, &parts, body).await
         };
         router.route(entry.path, post(handler))
     })
 }
 
-async fn serve(
-    entry: &Entry,
+/// The caller found, the operation called, the answer counted.
+async fn run_entry(
+    entry: &'static Entry,
+    wire: Wire,
     app: Arc<App>,
     arrival: Arrival,
     parts: &http::request::Parts,
     body: Body,
 ) -> Response {
     let id = request_id(&*app.entropy);
-    let mut response = match verified_body(&app, parts, body).await {
-        Err(refused) => refused.into_response(),
+    let verified = verified_body(&app, parts, body, entry.scope(), (entry.body_bytes)(&app.limits)).await;
+    let counted = Arc::clone(&app);
+    let mut response = match verified {
+        Err(refused) => target::refuse(wire, refused),
         Ok((principal, body)) => {
-            let called = (entry.run)(Context { app, principal, arrival }, body).await;
+            let called = (entry.run)(Context { app, principal, arrival, wire }, body).await;
             called.unwrap_or_else(|exception| {
                 debug_assert!(
                     exception.code.is_common() || entry.errors.contains(&exception.code),
@@ -146,10 +172,11 @@ async fn serve(
                     let (peer, operation) = (arrival.peer, entry.name);
                     tracing::warn!(%peer, operation, reason = exception.message, "request refused");
                 }
-                exception.into_response()
+                wire.refuse(exception)
             })
         }
     };
+    counted.metrics.operation(entry, response.status());
     for name in ["x-amzn-requestid", "x-amz-requestid"] {
         response.headers_mut().insert(name, id.clone());
     }
@@ -157,18 +184,16 @@ async fn serve(
 }
 
 async fn run<O: Operation>(context: Context, body: Bytes) -> Result<Response, Exception> {
-    let input: O::Input = if body.iter().all(u8::is_ascii_whitespace) {
-        O::Input::default()
-    } else {
-        serde_json::from_slice(&body)
-            .map_err(|error| Exception::new(Code::Serialization, error.to_string()))?
-    };
+    let wire = context.wire;
+    let input: O::Input = wire.decode(&body)?;
+    drop(body);
     let mut check = Check::default();
     O::check(&input, &mut check);
     if let Some(message) = check.message() {
-        return Err(Exception::invalid(message));
+        let code = if wire == Wire::RestJson { Code::InvalidArgument } else { Code::Validation };
+        return Err(Exception::new(code, message));
     }
-    O::call(context, input).await.map(IntoResponse::into_response)
+    O::call(context, input).await.map(|output| output.answer(wire))
 }
 
 /// A random UUID (RFC 9562 version 4), as AWS names requests.

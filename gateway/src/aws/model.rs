@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::check::{Check, Member};
-use super::{Entry, Operation};
+use super::wire::Wire;
+use super::{Entry, Operation, operations};
 use crate::exception::Code;
-use crate::video::OPERATIONS;
 
 /// An operation as the AWS model would describe it.
 #[derive(Serialize)]
@@ -31,6 +31,7 @@ pub struct Description {
 
 /// What `Entry::of` keeps for an operation.
 pub fn describe<O: Operation>() -> Description {
+    let wire = if O::PATH == "/" { Wire::Json } else { Wire::RestJson };
     let mut check = Check::default();
     O::check(&O::Input::default(), &mut check);
     let mut output = Vec::new();
@@ -38,7 +39,7 @@ pub fn describe<O: Operation>() -> Description {
     Description {
         method: "POST",
         path: O::PATH,
-        errors: O::ERRORS.iter().map(|code| (code.name(), code.status().as_u16())).collect(),
+        errors: O::ERRORS.iter().map(|code| (wire.name(*code), wire.status(*code).as_u16())).collect(),
         input: check.members().to_vec(),
         output,
         reads: |value| serde_json::from_value::<O::Input>(value).is_ok(),
@@ -91,6 +92,44 @@ const NOT_SERVED: &[(&str, &[&str])] = &[
             "UpdateStreamStorageConfiguration",
         ],
     ),
+    (
+        "kinesis",
+        &[
+            "AcknowledgeDeadLetterQueueRecords",
+            "AcknowledgeQueueRecords",
+            "CreateChannel",
+            "CreateQueue",
+            "DeleteChannel",
+            "DeleteQueue",
+            "DeleteResourcePolicy",
+            "DescribeAccountSettings",
+            "DescribeChannel",
+            "DescribeQueue",
+            "DisableEnhancedMonitoring",
+            "EnableEnhancedMonitoring",
+            "GetResourcePolicy",
+            "ListChannels",
+            "ListQueues",
+            "MergeShards",
+            "PutResourcePolicy",
+            "ReceiveDeadLetterQueueRecords",
+            "ReceiveQueueRecords",
+            "RestoreDeadLetterQueueRecords",
+            "SplitShard",
+            "StartStreamEncryption",
+            "StopStreamEncryption",
+            "UpdateAccountSettings",
+            "UpdateChannel",
+            "UpdateDeadLetterQueueRecordsVisibility",
+            "UpdateMaxRecordSize",
+            "UpdateQueue",
+            "UpdateQueueRecordsVisibility",
+            "UpdateShardCount",
+            "UpdateStreamMode",
+            "UpdateStreamRecordDistributionStrategy",
+            "UpdateStreamWarmThroughput",
+        ],
+    ),
     ("kinesis-video-archived-media", &["GetClip", "GetDASHStreamingSessionURL", "GetImages"]),
     ("kinesis-video-media", &["GetMedia", "PutMedia"]),
     ("kinesis-video-signaling", &["GetIceServerConfig", "SendAlexaOfferToMaster"]),
@@ -98,14 +137,14 @@ const NOT_SERVED: &[(&str, &[&str])] = &[
 ];
 
 fn coverage() -> String {
-    let mut text = "# AWS operations\n\nMade from the list of operations in `gateway/src/video/mod.rs`. An \
-                    operation that is not served answers\nas AWS answers an unknown one: \
-                    `UnknownOperationException`, HTTP 404.\n"
+    let mut text = "# AWS operations\n\nMade from the lists of operations in `gateway/src/video/mod.rs` \
+                    and `gateway/src/streams/mod.rs`. An operation that is\nnot served answers as AWS answers \
+                    an unknown one: `UnknownOperationException`, HTTP 404 (400 with `X-Amz-Target`).\n"
         .to_owned();
     for (service, absent) in NOT_SERVED {
         let _ = writeln!(text, "\n## {service}\n\n| operation | served |\n|---|---|");
         let mut rows: BTreeMap<&str, &str> = absent.iter().map(|name| (*name, "no")).collect();
-        for entry in OPERATIONS.iter().filter(|entry| entry.service == *service) {
+        for entry in operations().filter(|entry| entry.service == *service) {
             assert!(rows.insert(entry.name, "yes").is_none(), "{} is served and is not", entry.name);
         }
         rows.iter().for_each(|(name, served)| {
@@ -117,7 +156,7 @@ fn coverage() -> String {
 
 fn model() -> String {
     let mut services: BTreeMap<&str, BTreeMap<&str, Description>> = BTreeMap::new();
-    for Entry { name, service, describe, .. } in OPERATIONS {
+    for Entry { name, service, describe, .. } in operations() {
         services.entry(service).or_default().insert(name, describe());
     }
     serde_json::to_string_pretty(&services).unwrap() + "\n"
@@ -143,11 +182,11 @@ fn the_documents_are_those_of_the_list() {
 /// shows that it is read.
 #[test]
 fn every_described_member_is_read() {
-    for entry in OPERATIONS {
+    for entry in operations() {
         let described = (entry.describe)();
         for member in &described.input {
             let wrong = match member.kind {
-                "string" | "integer" | "timestamp" => json!({ "not": "this" }),
+                "string" | "integer" | "boolean" | "blob" | "timestamp" => json!({ "not": "this" }),
                 "list" | "map" | "structure" => json!(7),
                 other => panic!("{other} is no kind"),
             };
@@ -159,13 +198,14 @@ fn every_described_member_is_read() {
 
 #[test]
 fn every_operation_is_in_the_list_once() {
-    let mut names: Vec<&str> = OPERATIONS.iter().map(|entry| entry.name).collect();
-    let mut paths: Vec<&str> = OPERATIONS.iter().map(|entry| entry.path).collect();
+    let mut names: Vec<_> = operations().map(|entry| (entry.service, entry.name)).collect();
+    let mut paths: Vec<_> =
+        operations().map(|entry| ("", entry.path)).filter(|(_, path)| *path != "/").collect();
     for list in [&mut names, &mut paths] {
         let count = list.len();
         list.sort_unstable();
         list.dedup();
         assert_eq!(list.len(), count);
     }
-    assert!(OPERATIONS.iter().all(|entry| !entry.errors.contains(&Code::UnknownOperation)));
+    assert!(operations().all(|entry| !entry.errors.contains(&Code::UnknownOperation)));
 }

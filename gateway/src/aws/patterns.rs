@@ -29,6 +29,27 @@ pub const TAG_NAME: Pattern = Pattern { text: r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
 /// TagValue.
 pub const TAG_VALUE: Pattern = Pattern { text: r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*", matches: is_tag_text };
 
+/// StreamARN of Kinesis Data Streams.
+pub const DATA_STREAM_ARN: Pattern =
+    Pattern { text: r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+", matches: is_data_stream_arn };
+/// ResourceARN of Kinesis Data Streams.
+pub const DATA_RESOURCE_ARN: Pattern = Pattern {
+    text: r"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+",
+    matches: is_data_resource_arn,
+};
+/// ConsumerARN.
+pub const CONSUMER_ARN: Pattern = Pattern {
+    text: r"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+",
+    matches: is_consumer_arn,
+};
+/// StreamId of Kinesis Data Streams.
+pub const DATA_STREAM_ID: Pattern = Pattern { text: "[a-z0-9]{20}-[a-z0-9]{3}", matches: is_data_stream_id };
+/// HashKey.
+pub const HASH_KEY: Pattern = Pattern { text: r"^(0|([1-9]\d{0,38}))$", matches: |text| is_number(text, 39) };
+/// SequenceNumber.
+pub const SEQUENCE_NUMBER: Pattern =
+    Pattern { text: r"^(0|([1-9]\d{0,128}))$", matches: |text| is_number(text, 129) };
+
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
@@ -47,6 +68,51 @@ fn is_resource_arn(text: &str) -> bool {
         && kind.bytes().all(|b| b.is_ascii_lowercase())
         && StreamName::new(name).is_ok()
         && is_digits(created)
+}
+
+/// An ARN of Kinesis Data Streams, whose resource is as `matches` says.
+fn is_kinesis_arn(text: &str, matches: impl Fn(&str) -> bool) -> bool {
+    let arn = text.parse::<Arn>();
+    arn.is_ok_and(|arn| {
+        arn.partition.starts_with("aws") && arn.service == "kinesis" && matches(&arn.resource)
+    })
+}
+
+fn is_data_stream_arn(text: &str) -> bool {
+    is_kinesis_arn(text, |resource| resource.strip_prefix("stream/").is_some_and(is_solid))
+}
+
+fn is_data_resource_arn(text: &str) -> bool {
+    let kinds = ["stream/", "channel/", "queue/"];
+    is_kinesis_arn(text, |resource| {
+        kinds.iter().any(|kind| resource.split_once(kind).is_some_and(|(_, rest)| is_solid(rest)))
+    })
+}
+
+fn is_consumer_arn(text: &str) -> bool {
+    is_kinesis_arn(text, |resource| {
+        let stream = resource.split_once("stream/").and_then(|(_, rest)| rest.split_once("/consumer/"));
+        let consumer = stream.and_then(|(_, consumer)| consumer.split_once(':'));
+        stream.is_some_and(|(name, _)| is_name(name))
+            && consumer.is_some_and(|(name, made)| is_name(name) && is_digits(made))
+    })
+}
+
+/// Something, and no space in it.
+fn is_solid(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_whitespace)
+}
+
+fn is_data_stream_id(text: &str) -> bool {
+    let word = |text: &str, len| {
+        text.len() == len && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    text.split_once('-').is_some_and(|(long, short)| word(long, 20) && word(short, 3))
+}
+
+/// A whole number without leading zeros, of at most so many digits.
+fn is_number(text: &str, digits: usize) -> bool {
+    is_digits(text) && text.len() <= digits && (text == "0" || !text.starts_with('0'))
 }
 
 fn is_version(text: &str) -> bool {
@@ -99,6 +165,24 @@ mod tests {
                 "arn:aws:kinesisvideo:us-east-1:000000000000:stream/a/1",
                 "arn:aws:kinesisvideo:us-east-1:000000000000:stream/a",
             ),
+            (
+                DATA_STREAM_ARN,
+                "arn:aws:kinesis:us-east-1:000000000000:stream/a",
+                "arn:aws:kinesisvideo:us-east-1:000000000000:stream/a/1",
+            ),
+            (
+                DATA_RESOURCE_ARN,
+                "arn:aws:kinesis:us-east-1:000000000000:stream/a/consumer/b:1",
+                "arn:aws:kinesis:us-east-1:000000000000:door/a",
+            ),
+            (
+                CONSUMER_ARN,
+                "arn:aws:kinesis:us-east-1:000000000000:stream/a/consumer/b:1",
+                "arn:aws:kinesis:us-east-1:000000000000:stream/a/consumer/b",
+            ),
+            (DATA_STREAM_ID, "abcdefghij0123456789-abc", "abcdefghij0123456789abc"),
+            (HASH_KEY, "0", "00"),
+            (SEQUENCE_NUMBER, "49", "-1"),
             (VERSION, "aB3", "a-b"),
             (MEDIA_TYPE, "video/h264,audio/aac", "video"),
             (KMS_KEY, "alias/aws/kinesisvideo", "a\nb"),

@@ -1,21 +1,132 @@
-//! How AWS writes values in JSON.
+//! How AWS writes values in JSON and CBOR.
+
+use std::fmt;
 
 use base::Timestamp;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A time as epoch seconds, whole or with decimals.
+/// A time: in JSON epoch seconds, whole or with decimals; in CBOR tag 1 over whole *milliseconds*, not
+/// over the seconds that RFC 8949 has there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Epoch(pub Timestamp);
 
 impl Serialize for Epoch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.secs_f64())
+        if serializer.is_human_readable() {
+            return serializer.serialize_f64(self.0.secs_f64());
+        }
+        ciborium::tag::Required::<i64, 1>(self.0.millis()).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Epoch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        f64::deserialize(deserializer).map(|secs| Self(Timestamp::from_secs_f64(secs)))
+        if deserializer.is_human_readable() {
+            return f64::deserialize(deserializer).map(|secs| Self(Timestamp::from_secs_f64(secs)));
+        }
+        // The reader steps over the tag.
+        i64::deserialize(deserializer).map(|millis| Self(Timestamp::from_millis(millis)))
+    }
+}
+
+/// Bytes: base64 in JSON, a byte string in CBOR.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blob(pub Bytes);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&STANDARD.encode(&self.0));
+        }
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return deserializer.deserialize_str(BlobVisitor);
+        }
+        deserializer.deserialize_byte_buf(BlobVisitor)
+    }
+}
+
+struct BlobVisitor;
+
+impl Visitor<'_> for BlobVisitor {
+    type Value = Blob;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Blob, E> {
+        let decoded = STANDARD.decode(text).map_err(|error| E::custom(not_base64(text, &error)))?;
+        Ok(Blob(decoded.into()))
+    }
+
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Blob, E> {
+        Ok(Blob(bytes.into()))
+    }
+}
+
+/// What the service says of text that is not base64.
+fn not_base64(text: &str, error: &base64::DecodeError) -> String {
+    let stray = text.bytes().find(|b| !b.is_ascii_alphanumeric() && !b"+/=".contains(b));
+    match (stray, error) {
+        (_, _) if !text.len().is_multiple_of(4) => {
+            format!("Base64 encoded length is expected a multiple of 4 bytes but found: {}", text.len())
+        }
+        (Some(stray), _) => format!("Invalid Base64 character: '{}'", char::from(stray)),
+        (None, base64::DecodeError::InvalidByte(_, byte)) => {
+            format!("Invalid Base64 character: '{}'", char::from(*byte))
+        }
+        (None, _) => "Invalid last non-pad Base64 character dectected".to_owned(),
+    }
+}
+
+/// A list of which no more than one entry beyond `MOST` is kept: a longer one is refused by the check, and
+/// takes no memory before that.
+///
+/// # Errors
+/// As the entries'.
+pub fn capped<'de, D, T, const MOST: usize>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::<Capped<T, MOST>>::deserialize(deserializer).map(|list| list.map(|Capped(entries)| entries))
+}
+
+struct Capped<T, const MOST: usize>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Capped<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(CappedVisitor(std::marker::PhantomData))
+    }
+}
+
+struct CappedVisitor<T, const MOST: usize>(std::marker::PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for CappedVisitor<T, MOST> {
+    type Value = Capped<T, MOST>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut kept = Vec::new();
+        while kept.len() <= MOST {
+            let Some(entry) = entries.next_element()? else { return Ok(Capped(kept)) };
+            kept.push(entry);
+        }
+        while entries.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Capped(kept))
     }
 }
 
@@ -64,5 +175,19 @@ mod tests {
         let whole: Epoch = serde_json::from_str("1705489836").unwrap();
         assert_eq!(whole.0.millis(), 1_705_489_836_000);
         assert!(serde_json::from_str::<Epoch>("\"2024\"").is_err());
+    }
+
+    #[test]
+    fn a_long_list_is_read_to_its_end_and_not_kept() {
+        #[derive(Deserialize)]
+        struct Input {
+            #[serde(deserialize_with = "capped::<_, _, 2>")]
+            list: Option<Vec<i64>>,
+            after: i64,
+        }
+        let read = |text| serde_json::from_str::<Input>(text).unwrap();
+        let long = read(r#"{"list": [1, 2, 3, 4, 5], "after": 6}"#);
+        assert_eq!((long.list, long.after), (Some(vec![1, 2, 3]), 6));
+        assert_eq!(read(r#"{"list": null, "after": 6}"#).list, None);
     }
 }

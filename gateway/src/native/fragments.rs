@@ -70,16 +70,29 @@ static SEARCH: Route = Route {
 
 pub(super) static ROUTES: &[&Route] = &[&SEARCH];
 
+/// A fragment as it is told to clients, here and in the records of `fragments.{name}`.
 #[derive(Serialize)]
-struct Found {
-    stream: StreamName,
+pub struct FragmentInfo {
+    stream: String,
     #[serde(flatten)]
     meta: FragmentMeta,
 }
 
+impl FragmentInfo {
+    /// Of the stream of this name; `meta` has its tags.
+    pub fn new(stream: &str, meta: FragmentMeta) -> Self {
+        Self { stream: stream.to_owned(), meta }
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("metadata has text keys and no fallible parts")
+    }
+}
+
 #[derive(Serialize)]
 struct Fragments {
-    fragments: Vec<Found>,
+    fragments: Vec<FragmentInfo>,
     next_cursor: Option<String>,
 }
 
@@ -121,9 +134,9 @@ fn allowed(who: &Principal, streams: &str) -> Result<(), ApiError> {
     }
 }
 
-async fn tagged(app: &App, hit: Hit) -> Result<Found, ApiError> {
+async fn tagged(app: &App, hit: Hit) -> Result<FragmentInfo, ApiError> {
     let tags = if hit.entry.has_tags { Some(app.indexer.tags(&hit.entry).await?) } else { None };
     let mut meta = hit.entry.meta;
     meta.tags = tags.unwrap_or(meta.tags);
-    Ok(Found { stream: hit.stream.name.clone(), meta })
+    Ok(FragmentInfo::new(hit.stream.name.as_str(), meta))
 }

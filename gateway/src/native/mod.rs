@@ -39,6 +39,7 @@ use crate::app::App;
 use route::Route;
 
 pub use encryption::master_key_place;
+pub use fragments::FragmentInfo;
 pub use keys::credentials;
 pub use sign_in::SignInLinks;
 

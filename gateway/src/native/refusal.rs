@@ -19,9 +19,14 @@ impl From<CatalogError> for ApiError {
             | CatalogError::TooManyCredentials(_)
             | CatalogError::HoldExists(_)
             | CatalogError::TooManyHolds(_)
+            | CatalogError::TooManyShards { .. }
+            | CatalogError::ConsumerExists(_)
+            | CatalogError::TooManyConsumers(_)
+            | CatalogError::HasConsumers(_)
             | CatalogError::Held(_) => Self::conflict(text),
             CatalogError::NoSuchStream(_)
             | CatalogError::NoSuchCredential(_)
+            | CatalogError::NoSuchConsumer(_)
             | CatalogError::NoSuchHold(_)
             | CatalogError::NoSuchSource(_) => Self::not_found(text),
             CatalogError::TooManyTags { .. } | CatalogError::Invalid { .. } => Self::invalid(text),

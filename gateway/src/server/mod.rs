@@ -165,7 +165,7 @@ fn assemble(
     (udp, tls): (UdpSocket, Arc<rustls::ClientConfig>),
     (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
 ) -> Result<Arc<App>, ServerError> {
-    let Storage { log, catalog, indexer, recovered } = storage;
+    let Storage { log, catalog, data_streams, indexer, recovered } = storage;
     let limits = Arc::new(config.limits.clone());
     let ingest = Ingest::new(IngestOptions {
         log: Arc::clone(&log),
@@ -206,6 +206,8 @@ fn assemble(
         urls: listeners::base_urls(config, addresses),
         log,
         catalog,
+        data_streams,
+        subscriptions: Arc::default(),
         indexer,
         ingest,
         pullers,

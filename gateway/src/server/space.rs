@@ -65,7 +65,11 @@ impl Keeper {
             tracing::error!(%error, "expired footage could not be removed");
             Swept::default()
         });
-        self.more = short == 0 && swept.more;
+        let more_records = self.app.sweep_records().await.unwrap_or_else(|error| {
+            tracing::error!(%error, "expired records could not be removed");
+            false
+        });
+        self.more = short == 0 && (swept.more || more_records);
         if short > 0 && due(self.told, TELL_EVERY) {
             self.told = Some(now);
             self.tell(short, &swept);

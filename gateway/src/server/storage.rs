@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base::{Clock, Entropy};
 use catalog::{Catalog, CatalogOptions};
+use data_streams::DataStreams;
 use fragment_log::{Log, MasterKey, Options};
 use indexer::{Indexer, IndexerOptions};
 use tokio::task::spawn_blocking;
@@ -18,6 +19,8 @@ pub struct Storage {
     pub log: Arc<Log>,
     /// What exists and who may.
     pub catalog: Arc<Catalog>,
+    /// Records.
+    pub data_streams: Arc<DataStreams>,
     /// Which fragments.
     pub indexer: Arc<Indexer>,
     /// Fragments that were open in a crash and are closed now.
@@ -36,14 +39,15 @@ pub(super) async fn open(
     let opened = spawn_blocking(move || {
         let log = open_log(&config, &clock, &entropy)?;
         let catalog = open_catalog(&config, &log, &clock, &entropy)?;
-        Ok::<_, ServerError>((log, catalog))
+        let data_streams = DataStreams::open(Arc::clone(&log), Arc::clone(&catalog), Arc::clone(&clock))?;
+        Ok::<_, ServerError>((log, catalog, data_streams))
     });
-    let (log, catalog) = opened.await??;
+    let (log, catalog, data_streams) = opened.await??;
     let recovered = ingest::recover(&log, &catalog, &limits).await;
     let (log_of_it, catalog_of_it) = (Arc::clone(&log), Arc::clone(&catalog));
     let indexer = spawn_blocking(move || Indexer::open(log_of_it, catalog_of_it, options)).await??;
     catalog.ensure_root_credentials(&credentials).await?;
-    Ok(Storage { log, catalog, indexer, recovered })
+    Ok(Storage { log, catalog, data_streams, indexer, recovered })
 }
 
 /// Opens the log. Blocks on the disk.

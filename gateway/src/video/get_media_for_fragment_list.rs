@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::stream::StreamRef;
 use crate::aws::check::Check;
 use crate::aws::patterns::DIGITS;
+use crate::aws::wire::{Answer, Wire};
 use crate::aws::{Context, Operation};
 use crate::exception::{Code, Exception};
 
@@ -31,8 +32,8 @@ pub struct Input {
 /// The answer: `ContentType` as header, `Payload` as body.
 pub struct Output(ByteStream);
 
-impl IntoResponse for Output {
-    fn into_response(self) -> Response {
+impl Answer for Output {
+    fn answer(self, _: Wire) -> Response {
         ([(CONTENT_TYPE, "video/webm")], Body::from_stream(self.0)).into_response()
     }
 }
@@ -47,7 +48,7 @@ impl Operation for GetMediaForFragmentList {
 
     fn check(input: &Input, check: &mut Check) {
         input.stream.check(check);
-        check.list("Fragments", input.fragments.as_ref()).required().of(1, 1000, (1, 128), DIGITS);
+        check.list("Fragments", input.fragments.as_ref()).required().of(1, 1000, (1, 128), Some(DIGITS));
     }
 
     async fn call(context: Context, input: Input) -> Result<Output, Exception> {

@@ -43,7 +43,7 @@ impl Operation for UntagStream {
 
     fn check(input: &Input, check: &mut Check) {
         input.stream.check(check);
-        check.list("TagKeyList", input.tag_key_list.as_ref()).required().of(1, 50, (1, 128), TAG_NAME);
+        check.list("TagKeyList", input.tag_key_list.as_ref()).required().of(1, 50, (1, 128), Some(TAG_NAME));
     }
 
     async fn call(context: Context, input: Input) -> Result<Json<Output>, Exception> {

@@ -94,6 +94,11 @@ fn catalog_status(error: &CatalogError) -> StatusCode {
         | CatalogError::NoSuchSource(_)
         | CatalogError::TooManyHolds(_)
         | CatalogError::Held(_)
+        | CatalogError::TooManyShards { .. }
+        | CatalogError::ConsumerExists(_)
+        | CatalogError::NoSuchConsumer(_)
+        | CatalogError::TooManyConsumers(_)
+        | CatalogError::HasConsumers(_)
         | CatalogError::CommandVersion { .. }
         | CatalogError::Command(_)
         | CatalogError::View { .. }

@@ -10,6 +10,7 @@ use axum::body::Body;
 use base::{Clock, Entropy, FragmentMeta, Limits, StreamId, SystemEntropy};
 use bytes::Bytes;
 use catalog::{Catalog, CatalogOptions};
+use data_streams::DataStreams;
 use fixtures::{Clip, FakeClock};
 use fragment_log::{Entry, FrameKind, LaneId, Log, MasterKey, Options, RetentionClass};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -172,6 +173,7 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         device_retention: RETENTION,
     };
     let catalog = Catalog::open(Arc::clone(&log), options).unwrap();
+    let data_streams = DataStreams::open(Arc::clone(&log), Arc::clone(&catalog), Arc::clone(&clock)).unwrap();
     let options = IndexerOptions { dir: dir.join("index"), clock: Arc::clone(&clock) };
     let indexer = Indexer::open(Arc::clone(&log), Arc::clone(&catalog), options).unwrap();
     let ingest = Ingest::new(IngestOptions {
@@ -216,6 +218,8 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         },
         log,
         catalog,
+        data_streams,
+        subscriptions: Arc::default(),
         indexer,
         ingest,
         pullers,
