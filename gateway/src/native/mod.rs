@@ -25,7 +25,7 @@ mod sign_in;
 mod source;
 mod streams;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timeline;
 mod urls;
 mod viewer;

@@ -36,6 +36,8 @@ mod subscription;
 pub mod subscriptions;
 mod tag_resource;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod untag_resource;
 
 use crate::aws::Entry;

@@ -17,6 +17,7 @@ mod log;
 mod memory;
 mod mkv;
 mod pull;
+mod records;
 mod rtp;
 mod rtsp;
 mod signature;
@@ -42,9 +43,12 @@ targets! {
     av1 => rtp::av1,
     codec_private => codec::private,
     fragment_meta => text::fragment_meta,
+    data_records => records::frame,
     h264 => rtp::h264,
     h265 => rtp::h265,
     jpeg => rtp::jpeg,
+    kinesis_cbor => records::cbor,
+    kinesis_json => records::json,
     latm => rtp::latm,
     log_batch => log::batch,
     log_headers => log::headers,

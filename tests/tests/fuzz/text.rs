@@ -2,6 +2,7 @@
 
 use base::{Arn, FragmentMeta, FragmentNumber, StreamName, Timestamp};
 use catalog::StreamGlob;
+use data_streams::SequenceNumber;
 use indexer::SearchQuery;
 
 use crate::memory;
@@ -17,6 +18,9 @@ pub(crate) fn names(input: &[u8]) {
         }
         if let Ok(number) = FragmentNumber::parse(text) {
             assert_eq!(number.to_string(), text);
+        }
+        if let Ok(number) = text.parse::<SequenceNumber>() {
+            assert_eq!(number.to_string(), text.trim_start_matches('0'));
         }
         if let Ok(arn) = text.parse::<Arn>() {
             assert_eq!(arn.to_string(), text);

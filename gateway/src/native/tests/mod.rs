@@ -7,4 +7,4 @@ mod source;
 mod space;
 mod watching;
 mod whip;
-mod world;
+pub(crate) mod world;

@@ -35,10 +35,10 @@ const MASTER: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const RETENTION: Duration = Duration::from_hours(240);
 const HOST: &str = "127.0.0.1:4567";
 
-pub(super) struct World {
-    pub(super) app: Arc<App>,
-    pub(super) clock: Arc<FakeClock>,
-    pub(super) root: Credentials,
+pub(crate) struct World {
+    pub(crate) app: Arc<App>,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) root: Credentials,
     router: Router,
     _dir: tempfile::TempDir,
 }
@@ -52,30 +52,30 @@ impl Resume for Afresh {
     }
 }
 
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
     }
 
     /// What an error says.
-    pub(super) fn refusal(&self) -> String {
+    pub(crate) fn refusal(&self) -> String {
         self.json()["error"]["message"].as_str().unwrap().to_owned()
     }
 }
 
 impl World {
     /// With a stream `door`, in it the first `fragments` of the default clip, and as much time gone by.
-    pub(super) async fn with(fragments: u64) -> Self {
+    pub(crate) async fn with(fragments: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock::default());
         let app = open(dir.path(), Arc::clone(&clock) as Arc<dyn Clock>);
@@ -113,7 +113,7 @@ impl World {
     }
 
     /// Sends a request over HTTP as it is.
-    pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
         let peer: SocketAddr = "127.0.0.1:50000".parse().unwrap();
         request.extensions_mut().insert(Arrival { peer, tls: false });
         let answer = TowerToHyperService::new(self.router.clone()).call(request).await.unwrap();
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// Signed with the access key.
-    pub(super) async fn signed(&self, method: Method, path: &str, body: &str) -> Answer {
+    pub(crate) async fn signed(&self, method: Method, path: &str, body: &str) -> Answer {
         let builder = Request::builder().method(method).uri(path).header("host", HOST);
         let (mut parts, ()) = builder.body(()).unwrap().into_parts();
         let scope = Scope { region: "us-east-1", service: "kinesisvideo" };
@@ -131,19 +131,30 @@ impl World {
         self.send(Request::from_parts(parts, Body::from(body.to_owned()))).await
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    /// An operation of Kinesis Data Streams, in JSON 1.1.
+    pub(crate) async fn kinesis(&self, operation: &str, input: &Value) -> Answer {
+        let builder = Request::post("/").header("host", HOST);
+        let builder = builder.header("x-amz-target", format!("Kinesis_20131202.{operation}"));
+        let (mut parts, ()) =
+            builder.header("content-type", "application/x-amz-json-1.1").body(()).unwrap().into_parts();
+        let (body, scope) = (input.to_string(), Scope { region: "us-east-1", service: "kinesis" });
+        sign(&mut parts, body.as_bytes(), &self.root, scope, self.clock.now());
+        self.send(Request::from_parts(parts, Body::from(body))).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.signed(Method::GET, path, "").await
     }
 
     /// Without a signature, with these headers.
-    pub(super) async fn plain(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn plain(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         let builder = Request::builder().method(method).uri(path).header("host", HOST);
         let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
         self.send(builder.body(Body::empty()).unwrap()).await
     }
 
     /// Makes a signed URL and gives what follows the host.
-    pub(super) async fn url(&self, body: &str) -> String {
+    pub(crate) async fn url(&self, body: &str) -> String {
         let answer = self.signed(Method::POST, "/v1/streams/door/urls", body).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let url = answer.json()["url"].as_str().unwrap().to_owned();
