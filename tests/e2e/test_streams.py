@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import ClientError
 
 import cbor
@@ -53,7 +55,7 @@ def kinesis(server):
     return server.client("kinesis")
 
 
-def test_a_stream_is_created_described_listed_and_deleted(kinesis):
+def test_a_stream_is_created_described_listed_and_deleted(server, kinesis):
     kinesis.create_stream(StreamName="life", ShardCount=3, Tags={"team": "mill"})
     told = kinesis.describe_stream(StreamName="life")["StreamDescription"]
     arn = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/life"
@@ -65,9 +67,9 @@ def test_a_stream_is_created_described_listed_and_deleted(kinesis):
     assert [start for start, _ in ranges] == [number * (2**128 // 3) for number in range(3)]
     summary = kinesis.describe_stream_summary(StreamARN=arn)["StreamDescriptionSummary"]
     assert (summary["OpenShardCount"], summary["ConsumerCount"], summary["MaxRecordSizeInKiB"]) == (3, 0, 1024)
-    # With the id alone, botocore asks AWS itself and not the endpoint it is given.
-    both = {"StreamName": "life", "StreamId": summary["StreamId"]}
-    assert kinesis.describe_stream_summary(**both)["StreamDescriptionSummary"] == summary
+    # With an id botocore asks AWS itself and not the endpoint that it was given.
+    by_id = raw(server, "DescribeStreamSummary", json.dumps({"StreamId": summary["StreamId"]}).encode())
+    assert by_id.json()["StreamDescriptionSummary"]["StreamARN"] == arn
     page = kinesis.describe_stream(StreamName="life", Limit=2)["StreamDescription"]
     assert len(page["Shards"]) == 2 and page["HasMoreShards"]
     rest = kinesis.describe_stream(StreamName="life", ExclusiveStartShardId=page["Shards"][-1]["ShardId"])
@@ -306,6 +308,28 @@ def test_a_subscription_pushes_records_as_they_come(kinesis):
     assert [record["Data"] for record in next(events(subscribe(again)))["Records"]] == [b"after"]
 
 
+@pytest.mark.parametrize("listener", ["http", "https"])
+def test_a_subscription_over_http_2(server, kinesis, listener):
+    name = f"http-2-{listener}"
+    kinesis.create_stream(StreamName=name)
+    kinesis.put_record(StreamName=name, Data=b"x", PartitionKey="k")
+    made, _ = subscribed(kinesis, name)
+    key = server.credentials()
+    body = json.dumps({"ConsumerARN": made, "ShardId": "shardId-000000000000", "StartingPosition": {"Type": "TRIM_HORIZON"}})
+    version = "--http2-prior-knowledge" if listener == "http" else "--http2"
+    headers = ("x-amz-target: Kinesis_20131202.SubscribeToShard", "content-type: application/x-amz-json-1.1")
+    command = ["curl", "-sN", version, "--cacert", str(server.data / "tls/ca.pem"), "--max-time", "2", "-w", "%{http_version}"]
+    command += ["--aws-sigv4", f"aws:amz:{REGION}:kinesis", "--user", f"{key.access_key}:{key.secret_key}"]
+    command += [part for header in headers for part in ("-H", header)] + ["-d", body, server.url(listener) + "/"]
+    answer = subprocess.run(command, capture_output=True, timeout=20).stdout
+    assert answer.endswith(b"2"), "curl tells the version that was spoken"
+    buffer = EventStreamBuffer()
+    buffer.add_data(answer[:-1])
+    told = [message.to_response_dict() for message in buffer]
+    assert [one["headers"][":event-type"] for one in told][:2] == ["initial-response", "SubscribeToShardEvent"]
+    assert json.loads(told[1]["body"])["Records"][0]["Data"] == "eA=="
+
+
 def test_a_subscription_ends_when_its_consumer_or_stream_goes(kinesis):
     kinesis.create_stream(StreamName="ending")
     made, subscribe = subscribed(kinesis, "ending")
@@ -355,6 +379,7 @@ def test_dry_runs_and_wrong_writes_are_told(kinesis):
     kinesis.create_stream(StreamName="dry")
     assert refused(kinesis.put_record, StreamName="dry", Data=b"x", PartitionKey="k", DryRun=True)[0] == "DryRunOperationException"
     assert drain(kinesis, "dry") == []
+    assert "PartitionKey must be specified" in refused(kinesis.put_record, StreamName="dry", Data=b"x")[2]
     for bad in ("absent", "fragments.absent"):
         assert refused(kinesis.put_record, StreamName=bad, Data=b"x", PartitionKey="k")[0] == "ResourceNotFoundException"
     assert refused(kinesis.create_stream, StreamName="fragments.mine")[0] == "InvalidArgumentException"

@@ -57,7 +57,7 @@ impl Operation for PutRecord {
     fn check(input: &Input, check: &mut Check) {
         input.stream.check(check);
         check.blob("Data", input.data.as_ref()).required().length(0, DATA_BYTES);
-        check.text("PartitionKey", input.partition_key.as_deref()).required().length(1, 256);
+        check.text("PartitionKey", input.partition_key.as_deref()).length(1, 256);
         check.text("ExplicitHashKey", input.explicit_hash_key.as_deref()).pattern(HASH_KEY);
         let after = input.sequence_number_for_ordering.as_deref();
         check.text("SequenceNumberForOrdering", after).pattern(SEQUENCE_NUMBER);
@@ -69,7 +69,7 @@ impl Operation for PutRecord {
     }
 
     async fn call(context: Context, input: Input) -> Result<Json<Output>, Exception> {
-        let key = input.partition_key.unwrap_or_default();
+        let key = input.partition_key;
         let record = new_record(key, input.data.unwrap_or_default(), input.explicit_hash_key.as_deref())?;
         let stream = input.stream.find_own(&context, Action::Manage)?;
         let app = &context.app;
@@ -115,8 +115,14 @@ pub const PUT_ERRORS: &[Code] = &[
 /// A record and the hash that chooses its shard.
 ///
 /// # Errors
-/// InvalidArgument for a hash key of 2^128 or more.
-pub fn new_record(key: String, data: Blob, hash: Option<&str>) -> Result<NewRecord, Exception> {
+/// InvalidArgument without a partition key, which only streams go without that spread records by themselves, and
+/// for a hash key of 2^128 or more.
+pub fn new_record(key: Option<String>, data: Blob, hash: Option<&str>) -> Result<NewRecord, Exception> {
+    let key = key.ok_or_else(|| {
+        Exception::invalid(
+            "PartitionKey must be specified: RecordDistributionStrategy is USER_PARTITION_KEY.",
+        )
+    })?;
     let hash = match hash {
         None => hash_key(&key),
         Some(text) => text.parse().map_err(|_| {

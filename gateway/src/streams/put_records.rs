@@ -99,7 +99,7 @@ impl Operation for PutRecords {
         check.entries("Records", input.records.as_ref(), (1, RECORDS as i64), |entry: &Entry, check| {
             check.blob("Data", entry.data.as_ref()).required().length(0, DATA_BYTES);
             check.text("ExplicitHashKey", entry.explicit_hash_key.as_deref()).pattern(HASH_KEY);
-            check.text("PartitionKey", entry.partition_key.as_deref()).required().length(1, 256);
+            check.text("PartitionKey", entry.partition_key.as_deref()).length(1, 256);
         });
         input.stream.check(check);
         check.boolean("DryRun", input.dry_run.as_ref());
@@ -111,8 +111,11 @@ impl Operation for PutRecords {
 
     async fn call(context: Context, input: Input) -> Result<Json<Output>, Exception> {
         let new = |entry: Entry| {
-            let key = entry.partition_key.unwrap_or_default();
-            new_record(key, entry.data.unwrap_or_default(), entry.explicit_hash_key.as_deref())
+            new_record(
+                entry.partition_key,
+                entry.data.unwrap_or_default(),
+                entry.explicit_hash_key.as_deref(),
+            )
         };
         let records =
             input.records.unwrap_or_default().into_iter().map(new).collect::<Result<Vec<_>, _>>()?;

@@ -10,6 +10,8 @@ use catalog::{Consumer, Shard};
 use data_streams::{Batch, ReadLimits, SequenceNumber};
 use futures::stream::{self, Stream};
 use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::source::{Source, records};
 use super::stream::Found;
@@ -103,10 +105,11 @@ impl Subscription {
     /// The next event: as soon as there are records, or when nothing was told for a while.
     async fn event(&mut self) -> Result<Event, End> {
         let silent = self.app.clock.monotonic();
-        let mut tip = self.app.data_streams.watch(&self.found.stream, self.shard.id);
+        let ring = !self.found.fragments;
+        let mut tip = ring.then(|| self.app.data_streams.watch(&self.found.stream, self.shard.id));
         loop {
             self.check()?;
-            tip.mark_unchanged();
+            tip.iter_mut().for_each(watch::Receiver::mark_unchanged);
             let source = Source { app: &self.app, found: &self.found };
             if source.durable(self.shard.id) > self.position {
                 let batch = source.read(self.shard.id, self.position, LIMITS).await.map_err(End::Refused)?;
@@ -123,7 +126,7 @@ impl Subscription {
                 }));
             }
             // Whichever comes first: a new record, or the next look.
-            let _ = tokio::time::timeout(LOOK, tip.changed()).await;
+            let _ = timeout(LOOK, rung(tip.as_mut())).await;
         }
     }
 
@@ -175,6 +178,17 @@ impl Subscription {
             (":content-type", content_type.to_str().unwrap_or_default()),
         ];
         message(&headers, &self.wire.encode(&json!({ "message": exception.message })))
+    }
+}
+
+/// Resolves when there are new records; never where nothing tells that.
+async fn rung(tip: Option<&mut watch::Receiver<u64>>) {
+    let told = match tip {
+        Some(tip) => tip.changed().await.is_ok(),
+        None => false,
+    };
+    if !told {
+        std::future::pending::<()>().await;
     }
 }
 
