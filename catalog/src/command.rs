@@ -171,21 +171,17 @@ mod tests {
 
     fn any_data_stream() -> impl Strategy<Value = Command> {
         let tags = proptest::collection::btree_map(".{1,8}", ".{0,8}", 0..4);
-        let floors = proptest::collection::btree_map(any::<u32>(), any::<u64>(), 0..4);
-        (any::<u64>(), "[a-z]{1,9}", any_time(), 1u32..20, tags, floors).prop_map(
-            |(id, name, at, shards, tags, floors)| {
-                let new = crate::NewDataStream {
-                    name: StreamName::new(&name).unwrap(),
-                    shards,
-                    retention: Duration::from_hours(shards.into()),
-                    mode: crate::StreamMode::OnDemand,
-                    tags,
-                    max_record_kib: 1024,
-                };
-                let record = DataStreamRecord::new(StreamId(id), "id".into(), at, new);
-                Command::PutDataStream(DataStreamRecord { floors, ..record })
-            },
-        )
+        (any::<u64>(), "[a-z]{1,9}", any_time(), 1u32..20, tags).prop_map(|(id, name, at, shards, tags)| {
+            let new = crate::NewDataStream {
+                name: StreamName::new(&name).unwrap(),
+                shards,
+                retention: Duration::from_hours(shards.into()),
+                mode: crate::StreamMode::OnDemand,
+                tags,
+                max_record_kib: 1024,
+            };
+            Command::PutDataStream(DataStreamRecord::new(StreamId(id), "id".into(), at, new))
+        })
     }
 
     fn any_consumer() -> impl Strategy<Value = Command> {

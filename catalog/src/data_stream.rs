@@ -1,6 +1,5 @@
 //! Data streams and their consumers: what is kept about each, and what may be written.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::{Arn, StreamId, StreamName, Tags, Timestamp};
@@ -63,9 +62,6 @@ pub struct DataStream {
     pub tags: Tags,
     /// The largest record's data, in KiB.
     pub max_record_kib: u32,
-    /// By shard, the least sequence index that may still be given, where the log alone does not tell:
-    /// its last record is gone.
-    pub floors: BTreeMap<u32, u64>,
 }
 
 /// A data stream to be made.
@@ -94,8 +90,6 @@ pub enum DataStreamUpdate {
     AddTags(Tags),
     /// Removes the tags of these names, if they are there.
     RemoveTags(Vec<String>),
-    /// Raises [`DataStream::floors`].
-    Floors(BTreeMap<u32, u64>),
 }
 
 /// A reader with a name (RegisterStreamConsumer), of a data stream or of a video stream's fragments.
@@ -132,8 +126,6 @@ pub(crate) struct DataStreamRecord {
     pub shards: Vec<Shard>,
     pub tags: Tags,
     pub max_record_kib: u32,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub floors: BTreeMap<u32, u64>,
 }
 
 impl DataStreamRecord {
@@ -149,7 +141,6 @@ impl DataStreamRecord {
             shards: equal_shards(new.shards, created),
             tags: new.tags,
             max_record_kib: new.max_record_kib,
-            floors: BTreeMap::new(),
         }
     }
 
@@ -164,7 +155,6 @@ impl DataStreamRecord {
             shards: stream.shards.clone(),
             tags: stream.tags.clone(),
             max_record_kib: stream.max_record_kib,
-            floors: stream.floors.clone(),
         }
     }
 
@@ -180,7 +170,6 @@ impl DataStreamRecord {
             shards: self.shards,
             tags: self.tags,
             max_record_kib: self.max_record_kib,
-            floors: self.floors,
         }
     }
 
@@ -189,12 +178,6 @@ impl DataStreamRecord {
             DataStreamUpdate::Retention(retention) => self.retention_ms = whole_millis(retention),
             DataStreamUpdate::AddTags(tags) => self.tags.extend(tags),
             DataStreamUpdate::RemoveTags(names) => self.tags.retain(|name, _| !names.contains(name)),
-            DataStreamUpdate::Floors(floors) => {
-                for (shard, floor) in floors {
-                    let known = self.floors.entry(shard).or_default();
-                    *known = floor.max(*known);
-                }
-            }
         }
     }
 

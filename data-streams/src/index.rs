@@ -161,11 +161,6 @@ impl ShardIndex {
         self.pieces.extend(run.map(|span| (span.first, Piece::Span(span))));
     }
 
-    /// Whether it holds anything, and all of it in this segment.
-    pub fn is_only_in(&self, lane: LaneId, segment: u64) -> bool {
-        !self.pieces.is_empty() && self.pieces.values().all(|piece| piece.segment() == (lane, segment))
-    }
-
     /// Forgets what is in a segment.
     pub fn remove(&mut self, lane: LaneId, segment: u64) {
         self.pieces.retain(|_, piece| piece.segment() != (lane, segment));

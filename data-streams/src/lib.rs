@@ -16,7 +16,6 @@ mod hash;
 mod index;
 mod put;
 mod read;
-mod recent;
 mod record;
 mod retention;
 mod sequence;

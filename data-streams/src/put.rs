@@ -100,21 +100,15 @@ impl DataStreams {
         records: Vec<Record>,
     ) -> Result<(u64, Timestamp), LogError> {
         let batch = RecordBatch(records);
-        let too_large =
-            |_| LogError::TooLarge { size: batch.0.len(), unit: "records", limit: u32::MAX as usize };
-        let payload = batch.encode().map_err(too_large)?;
-        let batch = Arc::new(batch);
+        let (count, limit) = (batch.0.len(), u32::MAX as usize);
+        let payload =
+            batch.encode().map_err(|_| LogError::TooLarge { size: count, unit: "records", limit })?;
         let state = self.shard(stream, shard);
         let wanted = LaneId::Records(RetentionClass::class_for(stream.retention));
-        let entry = entry(stream, shard, batch.0.len(), payload);
-        let (first, arrived, submitted) = self.submit(&state, wanted, entry, &batch).await?;
-        match submitted.wait().await {
-            Ok(_) => Ok((first, arrived)),
-            Err(error) => {
-                self.recent.remove((stream.id, shard, first));
-                Err(error)
-            }
-        }
+        let (first, arrived, submitted) =
+            self.submit(&state, wanted, entry(stream, shard, count, payload)).await?;
+        submitted.wait().await?;
+        Ok((first, arrived))
     }
 
     /// Numbers the frame and hands it to its lane, with nothing of the shard between.
@@ -123,7 +117,6 @@ impl DataStreams {
         state: &ShardState,
         wanted: LaneId,
         mut entry: Entry,
-        batch: &Arc<RecordBatch>,
     ) -> Result<(u64, Timestamp, Submitted), LogError> {
         loop {
             let lane = state.lane(wanted);
@@ -134,21 +127,12 @@ impl DataStreams {
                 continue;
             }
             let (first, arrived) = (numbers.next, self.clock.now().max(numbers.time));
+            let next = first + u64::from(entry.count);
             entry.first_sequence = first;
             (entry.server_time, entry.producer_time) = (arrived, arrived);
-            let (key, count) = ((entry.stream, entry.shard, first), u64::from(entry.count));
-            // Before it can be durable: whoever is told of it finds it.
-            self.recent.insert(key, Arc::clone(batch));
-            match self.log.submit(room, vec![entry]) {
-                Ok(submitted) => {
-                    (numbers.next, numbers.time) = (first + count, arrived);
-                    return Ok((first, arrived, submitted));
-                }
-                Err(error) => {
-                    self.recent.remove(key);
-                    return Err(error);
-                }
-            }
+            let submitted = self.log.submit(room, vec![entry])?;
+            (numbers.next, numbers.time) = (next, arrived);
+            return Ok((first, arrived, submitted));
         }
     }
 }

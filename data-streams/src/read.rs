@@ -106,8 +106,8 @@ impl DataStreams {
                 filling.next = durable.max(filling.next);
                 break;
             }
-            for (frame, batch) in frames.iter().zip(self.fetch(stream, shard, &frames).await?) {
-                if !filling.take(frame, batch.as_deref()) {
+            for (frame, batch) in frames.iter().zip(self.fetch(&frames).await?) {
+                if !filling.take(frame, batch.as_ref()) {
                     break;
                 }
             }
@@ -162,50 +162,12 @@ impl DataStreams {
         read.await.unwrap_or(Err(LogError::Gone(Location { lane, segment, offset: 0, len: 0 })))
     }
 
-    /// The records of the frames, from memory, or read together; `None` for what cannot be read.
-    async fn fetch(
-        &self,
-        stream: &DataStream,
-        shard: u32,
-        frames: &[Frame],
-    ) -> Result<Vec<Option<Arc<RecordBatch>>>, LogError> {
-        let mut found: Vec<_> =
-            frames.iter().map(|frame| self.recent.get((stream.id, shard, frame.first))).collect();
-        let missing: Vec<usize> = (0..frames.len()).filter(|place| found[*place].is_none()).collect();
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let locations: Vec<Location> = missing.iter().map(|place| frames[*place].location).collect();
-        match self.log.read_all(&locations).await {
-            Ok(joined) => {
-                let mut at = 0;
-                for place in missing {
-                    let end = at + frames[place].payload_bytes();
-                    found[place] = decode(&frames[place], &joined.slice(at..end));
-                    at = end;
-                }
-            }
-            Err(error @ LogError::NoKey(_)) => return Err(error),
-            Err(_) => {
-                for place in missing {
-                    found[place] = self.fetch_one(&frames[place]).await?;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    async fn fetch_one(&self, frame: &Frame) -> Result<Option<Arc<RecordBatch>>, LogError> {
-        match self.log.read(&frame.location).await {
-            Ok(payload) => Ok(decode(frame, &payload)),
-            // Retention was quicker.
-            Err(LogError::Gone(_)) => Ok(None),
-            Err(error @ LogError::Corrupt { .. }) => {
-                tracing::error!(%error, "records left out");
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+    /// The records of the frames, which the log reads together, or has in memory; `None` for what cannot be
+    /// read.
+    async fn fetch(&self, frames: &[Frame]) -> Result<Vec<Option<RecordBatch>>, LogError> {
+        let locations: Vec<Location> = frames.iter().map(|frame| frame.location).collect();
+        let read = self.log.read_run(&locations).await;
+        frames.iter().zip(read).map(|(frame, payload)| opened(frame, payload)).collect()
     }
 }
 
@@ -225,15 +187,24 @@ fn cut(known: &[Frame], span: &Span, from: u64, horizon: Timestamp, want: Want) 
     frames
 }
 
-fn decode(frame: &Frame, payload: &Bytes) -> Option<Arc<RecordBatch>> {
-    match RecordBatch::decode(payload) {
-        Ok(batch) => Some(Arc::new(batch)),
-        Err(error) => {
+/// The records of a frame, if it can be read.
+fn opened(frame: &Frame, payload: Result<Bytes, LogError>) -> Result<Option<RecordBatch>, LogError> {
+    let payload = match payload {
+        Ok(payload) => payload,
+        // Retention was quicker.
+        Err(LogError::Gone(_)) => return Ok(None),
+        Err(error @ LogError::Corrupt { .. }) => {
+            tracing::error!(%error, "records left out");
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(RecordBatch::decode(&payload)
+        .inspect_err(|error| {
             let Location { lane, segment, offset, .. } = frame.location;
             tracing::error!(%lane, segment, offset, %error, "records left out");
-            None
-        }
-    }
+        })
+        .ok())
 }
 
 /// A batch that is being filled.

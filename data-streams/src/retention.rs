@@ -1,10 +1,9 @@
 //! Space: segments whose records have all expired go. Readers do not see them any more long before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use base::{StreamId, Timestamp};
-use catalog::{CatalogError, DataStreamUpdate};
 use fragment_log::{LaneId, LogError, SegmentInfo};
 
 use crate::footers::{self, SegmentFrames};
@@ -29,8 +28,8 @@ impl DataStreams {
     /// work: call it every few seconds, again at once where [`Swept::more`] says so.
     ///
     /// # Errors
-    /// [`CatalogError`] where a shard's floor cannot be stored: then its last segment stays.
-    pub async fn sweep(self: &Arc<Self>) -> Result<Swept, CatalogError> {
+    /// [`LogError`] where the disk fails.
+    pub async fn sweep(self: &Arc<Self>) -> Result<Swept, LogError> {
         let mut swept = Swept::default();
         self.shards.retain(|stream| self.catalog.data_stream_by_id(stream).is_some());
         for info in self.complete_segments() {
@@ -41,13 +40,12 @@ impl DataStreams {
             if self.is_needed(&info) {
                 continue;
             }
-            self.keep_floors(info.lane, info.segment).await?;
             let streams = Arc::clone(self);
             let (lane, segment) = (info.lane, info.segment);
             let removed = tokio::task::spawn_blocking(move || streams.log.remove_segment(lane, segment));
             match removed.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(error.into()),
+                Ok(Err(error)) => return Err(error),
                 // The runtime ends.
                 Err(_) => return Ok(swept),
             }
@@ -84,30 +82,6 @@ impl DataStreams {
 
     fn is_kept(&self, stream: StreamId, last: Timestamp, now: Timestamp) -> bool {
         self.catalog.data_stream_by_id(stream).is_some_and(|stream| last >= now - stream.retention)
-    }
-
-    /// Stores where the numbers go on for shards whose last records are in this segment: the log
-    /// forgets it with them.
-    async fn keep_floors(&self, lane: LaneId, segment: u64) -> Result<(), CatalogError> {
-        let mut floors: BTreeMap<StreamId, BTreeMap<u32, u64>> = BTreeMap::new();
-        for ((stream, number), shard) in self.shards.all() {
-            if shard.index().is_only_in(lane, segment) {
-                floors.entry(stream).or_default().insert(number, shard.numbers().next);
-            }
-        }
-        for (id, floors) in floors {
-            let Some(stream) = self.catalog.data_stream_by_id(id) else { continue };
-            let known =
-                |shard: &u32, floor: &u64| stream.floors.get(shard).is_some_and(|known| known >= floor);
-            if floors.iter().all(|(shard, floor)| known(shard, floor)) {
-                continue;
-            }
-            match self.catalog.update_data_stream(id, DataStreamUpdate::Floors(floors)).await {
-                Ok(_) | Err(CatalogError::NoSuchStream(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     fn forget(&self, lane: LaneId, segment: u64) {

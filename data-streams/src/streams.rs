@@ -8,11 +8,7 @@ use fragment_log::{Follower, FrameKind, LaneId, Log, LogError, SegmentInfo};
 use tokio::sync::watch;
 
 use crate::footers::{self, Footers};
-use crate::recent::Recent;
 use crate::shard::{ShardState, Shards};
-
-/// Bytes of records, of all streams together, that are kept in memory for those who read at the tip.
-const RECENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// All data streams. Share it as `Arc<DataStreams>`.
 pub struct DataStreams {
@@ -20,7 +16,6 @@ pub struct DataStreams {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shards: Arc<Shards>,
-    pub(crate) recent: Recent,
     pub(crate) footers: Arc<Footers>,
 }
 
@@ -31,14 +26,7 @@ impl DataStreams {
     /// # Errors
     /// [`LogError`] where the disk fails.
     pub fn open(log: Arc<Log>, catalog: Arc<Catalog>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, LogError> {
-        let streams = Self {
-            shards: Arc::default(),
-            recent: Recent::new(RECENT_BYTES),
-            footers: Arc::default(),
-            log,
-            catalog,
-            clock,
-        };
+        let streams = Self { shards: Arc::default(), footers: Arc::default(), log, catalog, clock };
         for info in streams.log.segments() {
             if matches!(info.lane, LaneId::Records(_)) {
                 streams.load(&info)?;
@@ -79,10 +67,7 @@ impl DataStreams {
 
     /// The index that follows whatever was given before this start.
     fn next_index(&self, stream: StreamId, shard: u32) -> u64 {
-        let last = self.log.last_sequence(stream, shard).map_or(1, |last| last.saturating_add(1));
-        let stream = self.catalog.data_stream_by_id(stream);
-        let floor = stream.and_then(|stream| stream.floors.get(&shard).copied());
-        last.max(floor.unwrap_or(1))
+        self.log.last_sequence(stream, shard).map_or(1, |last| last.saturating_add(1))
     }
 
     pub(crate) fn shard(&self, stream: &DataStream, shard: u32) -> Arc<ShardState> {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::{Clock, Entropy, Limits};
-use catalog::{Catalog, CatalogError};
+use catalog::Catalog;
 use data_streams::DataStreams;
-use fragment_log::Log;
+use fragment_log::{Log, LogError};
 use indexer::{IndexError, Indexer, Swept};
 use ingest::pull::Pullers;
 use ingest::{Ingest, whip};
@@ -78,7 +78,7 @@ impl App {
     ///
     /// # Errors
     /// As [`DataStreams::tidy`] and [`DataStreams::sweep`].
-    pub async fn sweep_records(&self) -> Result<bool, CatalogError> {
+    pub async fn sweep_records(&self) -> Result<bool, LogError> {
         let streams = Arc::clone(&self.data_streams);
         // An error of the join: the runtime ends.
         tokio::task::spawn_blocking(move || streams.tidy()).await.unwrap_or(Ok(()))?;

@@ -1,6 +1,5 @@
 //! What several operations say about data streams: naming one, describing one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::{Arn, StreamId, StreamName};
@@ -177,7 +176,6 @@ pub fn fragments_of(video: &Stream, name: StreamName) -> DataStream {
         shards: vec![Shard { id: 0, created: video.created, start: 0, end: u128::MAX }],
         tags: video.tags.clone(),
         max_record_kib: 1024,
-        floors: BTreeMap::new(),
     }
 }
 
@@ -335,7 +333,6 @@ pub mod tests {
             shards: vec![Shard { id: 0, created, start: 0, end: u128::MAX }],
             tags: Tags::new(),
             max_record_kib: 1024,
-            floors: BTreeMap::new(),
         }
     }
 
