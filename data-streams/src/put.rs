@@ -56,18 +56,18 @@ impl DataStreams {
             places.push(place);
             records.push(record);
         }
-        let mut results: Vec<Result<Placed, Arc<LogError>>> =
-            (0..count).map(|_| Err(Arc::new(LogError::NoKey(stream.id)))).collect();
         let shards = groups.into_iter().filter_map(|(shard, group)| {
             let shard = stream.shards.iter().find(|known| known.id == shard)?;
             Some(self.put_group(stream, shard, group))
         });
+        let mut results: Vec<_> = std::iter::repeat_with(|| None).take(count).collect();
         for (places, outcome) in join_all(shards).await {
             for (place, result) in places.into_iter().zip(outcome) {
-                results[place] = result;
+                results[place] = Some(result);
             }
         }
-        results
+        let placed = |result: Option<_>| result.unwrap_or_else(|| Err(Arc::new(LogError::NoKey(stream.id))));
+        results.into_iter().map(placed).collect()
     }
 
     async fn put_group(
