@@ -180,18 +180,29 @@ async fn about_session() -> Response {
 }
 
 /// Refuses bodies of another type; parameters of the type do not matter.
-fn require_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), Response> {
+fn require_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), WrongType> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case(wanted) {
         return Ok(());
     }
-    let error = ApiError {
-        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        code: "unsupported_media_type",
-        message: format!("the body must be of type {wanted}"),
-    };
-    Err(([(ACCEPT, wanted)], error).into_response())
+    Err(WrongType { wanted })
+}
+
+/// The body is of another type than the one that is understood.
+struct WrongType {
+    wanted: &'static str,
+}
+
+impl From<WrongType> for Response {
+    fn from(WrongType { wanted }: WrongType) -> Self {
+        let error = ApiError {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            code: "unsupported_media_type",
+            message: format!("the body must be of type {wanted}"),
+        };
+        ([(ACCEPT, wanted)], error).into_response()
+    }
 }
 
 fn refusal(error: WhipError) -> Response {
