@@ -26,7 +26,7 @@ pub enum LogError {
     #[error("{} is in use by another process: stop it first, or use another data folder", .0.display())]
     Locked(PathBuf),
     /// The data folder was written by another version.
-    #[error("{}: this is format {found:?}, and this program reads format 0", .file.display())]
+    #[error("{}: this is format {found:?}, and this program reads format 1", .file.display())]
     Format {
         /// The file that tells the version.
         file: PathBuf,

@@ -9,7 +9,7 @@ use crate::format::{BLOCK, FormatError, Superblock, WriterId};
 use crate::io::{Io, read_small, replace};
 use crate::{Damage, LaneId, LogError};
 
-const VERSION: &str = "millrace-data 0\n";
+const VERSION: &str = "millrace-data 1\n";
 const SEGMENT: &str = ".seg";
 const FREED: &str = ".freed";
 /// The superblock alternates between two places, so that one is whole at any time.

@@ -78,7 +78,7 @@ impl Footer {
             .ok_or(FormatError("the footer's length is wrong"))?;
         let mut fields = Fields::new(bytes);
         if fields.array()? != MAGIC {
-            return Err(FormatError("no footer of format 0 begins here"));
+            return Err(FormatError("no footer of format 1 begins here"));
         }
         if fields.u32()? != crc32c::crc32c(&bytes[8..]) {
             return Err(FormatError("the footer's checksum is wrong"));

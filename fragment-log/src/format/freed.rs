@@ -46,7 +46,7 @@ impl FreedNote {
             .ok_or(FormatError("the length of a note of freed frames is wrong"))?;
         let mut fields = Fields::new(bytes);
         if fields.array()? != MAGIC {
-            return Err(FormatError("this is no note of freed frames of format 0"));
+            return Err(FormatError("this is no note of freed frames of format 1"));
         }
         if fields.u32()? != crc32c::crc32c(&bytes[8..]) {
             return Err(FormatError("the checksum of a note of freed frames is wrong"));

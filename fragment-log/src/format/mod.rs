@@ -31,7 +31,7 @@ pub use superblock::Superblock;
 pub struct FormatError(pub &'static str);
 
 /// The format that this program writes and reads.
-pub(crate) const FORMAT: u8 = 0;
+pub(crate) const FORMAT: u8 = 1;
 
 /// Bytes that are taken from the front, field by field.
 pub(crate) struct Fields<'a>(&'a [u8]);

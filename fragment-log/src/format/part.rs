@@ -3,12 +3,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Fields, FormatError};
+use super::{FORMAT, Fields, FormatError};
 
 /// Bytes before the head.
 const FIXED_BYTES: usize = 12;
 /// Three letters and the format.
-const MAGIC: [u8; 4] = *b"MRP\0";
+const MAGIC: [u8; 4] = [b'M', b'R', b'P', FORMAT];
 
 /// The payload of a [`super::FrameKind::FragmentPart`] frame.
 #[derive(Clone, Debug, PartialEq, Eq)]

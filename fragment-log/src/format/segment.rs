@@ -52,7 +52,7 @@ impl SegmentHeader {
         let block = bytes.get(..BLOCK as usize).ok_or(FormatError("the segment header is cut off"))?;
         let mut fields = Fields::new(&block[..USED]);
         if fields.array()? != MAGIC {
-            return Err(FormatError("no segment of format 0 begins here"));
+            return Err(FormatError("no segment of format 1 begins here"));
         }
         if fields.u32()? != crc32c::crc32c(&block[8..]) {
             return Err(FormatError("the segment header's checksum is wrong"));

@@ -42,7 +42,7 @@ impl SequenceNote {
             .ok_or(FormatError("the length of a note of sequences is wrong"))?;
         let mut fields = Fields::new(bytes);
         if fields.array()? != MAGIC {
-            return Err(FormatError("this is no note of sequences of format 0"));
+            return Err(FormatError("this is no note of sequences of format 1"));
         }
         if fields.u32()? != crc32c::crc32c(&bytes[HEAD..]) {
             return Err(FormatError("the checksum of a note of sequences is wrong"));

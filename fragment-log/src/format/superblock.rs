@@ -44,7 +44,7 @@ impl Superblock {
     pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         let bytes: &[u8; BYTES] = bytes.first_chunk().ok_or(FormatError("the superblock is cut off"))?;
         if bytes[..4] != MAGIC {
-            return Err(FormatError("this is no superblock of format 0"));
+            return Err(FormatError("this is no superblock of format 1"));
         }
         let mut fields = Fields::new(&bytes[4..]);
         if fields.u32()? != crc32c::crc32c(&bytes[8..]) {

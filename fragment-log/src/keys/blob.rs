@@ -5,7 +5,7 @@ use ring::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use super::Keyring;
 
 /// The first byte names the whole form.
-const FORM: u8 = 0;
+const FORM: u8 = 1;
 /// Random bytes in front: the first half chooses the key, the second is the nonce. Neither could be
 /// random alone, since views are rebuilt often and one key takes only 2^32 random nonces.
 const SALT: usize = 2 * NONCE_LEN;
@@ -33,7 +33,7 @@ impl Keyring {
     }
 
     fn blob_key(&self, salt: &[u8; SALT]) -> (LessSafeKey, Nonce) {
-        let key = self.installation.derive(b"millrace blob 0", &salt[..NONCE_LEN]);
+        let key = self.installation.derive(b"millrace blob 1", &salt[..NONCE_LEN]);
         let nonce = Nonce::try_assume_unique_for_key(&salt[NONCE_LEN..]).expect("half the salt is a nonce");
         (key.aead(), nonce)
     }

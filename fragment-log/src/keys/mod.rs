@@ -183,7 +183,7 @@ impl Keyring {
 
     /// A secret of this installation for one purpose: the same for the same label, for ever.
     pub fn derive(&self, label: &[u8]) -> [u8; 32] {
-        self.installation.derive(b"millrace derive 0", label).0
+        self.installation.derive(b"millrace derive 1", label).0
     }
 
     fn newest_epoch(&self, stream: StreamId) -> Option<u32> {

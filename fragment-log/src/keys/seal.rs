@@ -31,7 +31,7 @@ pub(crate) struct Sealed {
 /// The key for one writer's frames of one stream: HKDF-SHA256 of the data key, salted with the
 /// writer's id. Counters of different writers thus never meet under one key.
 pub(super) fn frame_key(data: &Secret, writer: WriterId) -> LessSafeKey {
-    data.derive(&writer.0, b"millrace frame 0").aead()
+    data.derive(&writer.0, b"millrace frame 1").aead()
 }
 
 fn nonce(counter: u64) -> Nonce {

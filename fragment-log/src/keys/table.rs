@@ -102,7 +102,7 @@ impl<'a> SealedTable<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut fields = Fields::new(bytes);
         if fields.array()? != MAGIC {
-            return Err(FormatError("this is no key table of format 0"));
+            return Err(FormatError("this is no key table of format 1"));
         }
         if fields.u32()? != crc32c::crc32c(&bytes[8..]) {
             return Err(FormatError("the key table's checksum is wrong"));

@@ -61,7 +61,7 @@ fn seal_batch(bytes: &mut [u8]) -> Option<()> {
         slot[..4].copy_from_slice(&u32::try_from(frame.len()).ok()?.to_le_bytes());
         slot[4..].copy_from_slice(&crc32c(frame).to_le_bytes());
     }
-    head[..4].copy_from_slice(b"MRB\0");
+    head[..4].copy_from_slice(b"MRB\x01");
     head[9..12].fill(0);
     head[12..16].copy_from_slice(&u32::try_from(count).ok()?.to_le_bytes());
     head[56..64].copy_from_slice(&(total as u64).to_le_bytes());
@@ -88,17 +88,17 @@ fn seal(form: &mut [u8]) {
 /// Every other stored form, as it is and with magic and checksum made right.
 pub(crate) fn headers(input: &[u8]) {
     check_headers(input);
-    for magic in [b"MRS\0", b"MRW\0", b"MRF\0"] {
+    for magic in [b"MRS\x01", b"MRW\x01", b"MRF\x01"] {
         let mut sealed = input.to_vec();
         sealed.resize(input.len().max(40), 0);
         sealed[..4].copy_from_slice(magic);
-        if magic == b"MRS\0" {
+        if magic == b"MRS\x01" {
             sealed.resize(4096, 0);
         }
-        if let Some(rows) = sealed.get_mut(72..).filter(|_| magic == b"MRF\0") {
+        if let Some(rows) = sealed.get_mut(72..).filter(|_| magic == b"MRF\x01") {
             rows.chunks_mut(16 + FRAME_HEADER_BYTES).filter_map(|row| row.get_mut(16..)).for_each(seal_row);
         }
-        let end = if magic == b"MRW\0" { 40 } else { sealed.len() };
+        let end = if magic == b"MRW\x01" { 40 } else { sealed.len() };
         seal(&mut sealed[..end]);
         check_headers(&sealed);
     }
@@ -180,7 +180,7 @@ fn seal_segment(file: &mut [u8]) {
         seal(footer);
     }
     for at in (BLOCK..file.len()).step_by(BLOCK) {
-        if file[at..].starts_with(b"MRB\0") {
+        if file[at..].starts_with(b"MRB\x01") {
             reseal_batch(&mut file[at..]);
         }
     }
@@ -205,7 +205,7 @@ pub(crate) fn key_table(input: &[u8]) {
     let copies = ["keys/table.0", "keys/table.1"];
     let mut sealed = input.to_vec();
     if let Some(start) = sealed.first_chunk_mut() {
-        *start = *b"MRK\0";
+        *start = *b"MRK\x01";
     }
     if sealed.len() > 8 {
         seal(&mut sealed);
