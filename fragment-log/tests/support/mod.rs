@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use base::{StreamId, Timestamp};
 use bytes::Bytes;
@@ -19,6 +19,12 @@ pub const MASTER: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 pub fn master() -> MasterKey {
     MasterKey::from_base64(MASTER).expect("it is base64 of 32 bytes")
 }
+
+/// One for all threads: a runtime of its own, with its threads, would cost more than most waits.
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+    runtime.expect("a machine that runs tests has room for a thread")
+});
 
 pub fn options(dir: &Path) -> Options {
     Options { segment_bytes: 256 * 1024, ..Options::new(dir, master()) }
@@ -85,10 +91,7 @@ pub fn damage(finding: Finding<'_>) -> Option<Damage> {
 
 /// Runs a future of the log: all it needs is somewhere to block.
 pub fn wait<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime needs no resources")
-        .block_on(future)
+    RUNTIME.block_on(future)
 }
 
 pub fn replayed(log: &Log, lane: LaneId, from: Lsn) -> Result<Vec<Durable>, LogError> {
