@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::StreamId;
-use fixtures::SeededEntropy;
+use fixtures::{DiskLayer, FileLayer, Layered, SeededEntropy};
 use fragment_log::io::{DiskIo, File, Io};
-use fragment_log::{DiskSpace, FrameKind, LaneId, Location, Log, Lsn, Options, RetentionClass};
+use fragment_log::{FrameKind, LaneId, Location, Log, Lsn, Options, RetentionClass};
 use support::{entry, options_on, replayed, torture};
 
 const PRODUCERS: u64 = 64;
@@ -65,71 +65,25 @@ struct ForgetfulFile {
     unsynced: Mutex<Vec<(u64, Vec<u8>)>>,
 }
 
-impl Forgetful {
+impl DiskLayer for Forgetful {
+    fn below(&self) -> &dyn Io {
+        &DiskIo
+    }
+
     fn file(&self, file: Box<dyn File>) -> Box<dyn File> {
-        Box::new(ForgetfulFile { file, lies: self.lies, unsynced: Mutex::default() })
+        Box::new(Layered(ForgetfulFile { file, lies: self.lies, unsynced: Mutex::default() }))
     }
 }
 
-impl Io for Forgetful {
-    fn create_dir_all(&self, path: &Path) -> Result<()> {
-        DiskIo.create_dir_all(path)
-    }
-
-    fn list(&self, dir: &Path) -> Result<Vec<String>> {
-        DiskIo.list(dir)
-    }
-
-    fn create(&self, path: &Path) -> Result<Box<dyn File>> {
-        Ok(self.file(DiskIo.create(path)?))
-    }
-
-    fn open(&self, path: &Path) -> Result<Box<dyn File>> {
-        Ok(self.file(DiskIo.open(path)?))
-    }
-
-    fn open_read(&self, path: &Path) -> Result<Box<dyn File>> {
-        DiskIo.open_read(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        DiskIo.rename(from, to)
-    }
-
-    fn unlink(&self, path: &Path) -> Result<()> {
-        DiskIo.unlink(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> Result<()> {
-        DiskIo.sync_dir(dir)
-    }
-
-    fn space(&self, dir: &Path) -> Result<DiskSpace> {
-        DiskIo.space(dir)
-    }
-
-    fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>> {
-        DiskIo.lock(path)
-    }
-}
-
-impl File for ForgetfulFile {
-    fn size(&self) -> Result<u64> {
-        self.file.size()
-    }
-
-    fn read_at(&self, into: &mut [u8], offset: u64) -> Result<usize> {
-        self.file.read_at(into, offset)
+impl FileLayer for ForgetfulFile {
+    fn below(&self) -> &dyn File {
+        &*self.file
     }
 
     fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> Result<()> {
         let parts: Vec<&[u8]> = parts.iter().map(|part| &**part).collect();
         self.unsynced.lock().unwrap().push((offset, parts.concat()));
         Ok(())
-    }
-
-    fn allocate(&self, offset: u64, len: u64) -> Result<()> {
-        self.file.allocate(offset, len)
     }
 
     fn punch(&self, offset: u64, len: u64) -> Result<()> {
@@ -163,8 +117,8 @@ impl ForgetfulFile {
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let disk: Arc<dyn Io> = match std::env::var(DISK).unwrap().as_str() {
-        "forgets" => Arc::new(Forgetful { lies: false }),
-        "lies" => Arc::new(Forgetful { lies: true }),
+        "forgets" => Arc::new(Layered(Forgetful { lies: false })),
+        "lies" => Arc::new(Layered(Forgetful { lies: true })),
         _ => Arc::new(DiskIo),
     };
     let log = Arc::new(open(Path::new(&folder), disk));
