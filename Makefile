@@ -25,6 +25,7 @@ test: build rust-test e2e ## Everything: Rust tests, then the whole system under
 
 rust-test: apt-build apt-run apt-test page cargo ## Rust tests (unit, property, crash, layout)
 	cargo test --workspace --locked --features $(FEATURES)
+	cargo test --locked -p fragment-log --features shuttle --test shuttle
 
 e2e: build apt-test $(VENV)/installed ## The released binary under ffmpeg, GStreamer, boto3, Chromium
 	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest tests/e2e -q --durations=10 $(PYTEST)
@@ -40,6 +41,7 @@ bench: build apt-test $(VENV)/installed ## Measure, as ratios within one run, wi
 
 torture: apt-build cargo ## The log's crash, fault, flip and kill tests at full size: hours
 	MILLRACE_TORTURE=1 cargo test --release --locked -p fragment-log -- --nocapture
+	MILLRACE_TORTURE=1 cargo test --release --locked -p fragment-log --features shuttle --test shuttle -- --nocapture
 
 fuzz: apt-build cargo ## Fuzz every parser by coverage, SECONDS each (default 60); TARGETS="…" for some
 	tests/fuzz.sh $(or $(SECONDS),60) $(TARGETS)

@@ -32,6 +32,7 @@ mod replay;
 mod reserve;
 mod segment;
 mod sequences;
+mod sync;
 mod tail;
 mod verify;
 

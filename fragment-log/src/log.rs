@@ -6,8 +6,8 @@ mod submit;
 pub use submit::Room;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use base::{Clock, Entropy, StreamId, SystemClock, SystemEntropy};
@@ -28,6 +28,7 @@ use crate::replay::{headers, replay, rows};
 use crate::reserve::Reserve;
 use crate::segment::Segment;
 use crate::sequences::Sequences;
+use crate::sync::RwLock;
 use crate::tail::{Tail, TailRing};
 use crate::verify::{Finding, Summary, Verify};
 use crate::{Appended, Damage, Durable, Entry, Follower, LogError, SegmentInfo};

@@ -6,11 +6,12 @@
 //! batches, never to copy or to free what they hold.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
 use crate::format::Lsn;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Durable, LaneId, Location};
 
 /// Memory that a frame takes besides its payload: the entry here and the allocation there.

@@ -1,9 +1,8 @@
 //! Several appends as one batch, and one batch as the answers to several appends.
 
-use std::sync::mpsc::Receiver;
-
 use super::{Submission, Task};
 use crate::format::BatchHead;
+use crate::sync::mpsc::Receiver;
 use crate::{Appended, Durable, Location};
 
 /// A batch takes no further append once it has this many sealed bytes, so that no ack waits for more.

@@ -5,8 +5,7 @@
 //! thread, so that the next one is gathered and written meanwhile.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, SendError, SyncSender};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 use super::batching::{appended, durable_frames};
 use super::state::Counters;
@@ -15,9 +14,12 @@ use super::{LaneState, Submission};
 use crate::LogError;
 use crate::format::{BatchHead, Lsn};
 use crate::io::File;
+use crate::sync::mpsc::{self, Receiver, SendError, SyncSender};
+use crate::sync::{Condvar, Mutex, thread};
 
-/// A batch of this many bytes is worth the wake-up of a second thread.
-const OVERLAP_BYTES: u64 = 1024 * 1024;
+/// A batch of this many bytes is worth the wake-up of a second thread. Tests of all orders make do with
+/// smaller ones.
+const OVERLAP_BYTES: u64 = if cfg!(feature = "shuttle") { 8 * 1024 } else { 1024 * 1024 };
 /// Batches that may wait for the second thread: it syncs once for all of them.
 const WAITING: usize = 2;
 
@@ -95,7 +97,7 @@ impl Finisher {
             let (sender, queue) = mpsc::sync_channel(WAITING);
             let inner = Arc::clone(&self.inner);
             let name = format!("{} sync", self.inner.state.id);
-            match std::thread::Builder::new().name(name).spawn(move || inner.run(&queue)) {
+            match thread::Builder::new().name(name).spawn(move || inner.run(&queue)) {
                 Ok(_) => self.second = Some(sender),
                 Err(error) => tracing::warn!(lane = %self.inner.state.id, %error, "no thread to sync on"),
             }

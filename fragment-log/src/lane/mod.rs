@@ -12,13 +12,14 @@ pub use state::LaneMetrics;
 pub(crate) use state::{BUDGET_BYTES, LaneState, SequenceMap, note_sequence};
 pub(crate) use writer::{LaneWriter, Place};
 
-use std::sync::mpsc::{self, Sender, SyncSender};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::keys::Sealed;
+use crate::sync::Mutex;
+use crate::sync::mpsc::{self, Sender, SyncSender};
+use crate::sync::thread::{self, JoinHandle};
 use crate::{Appended, LogError};
 
 /// What a lane's thread is asked to do.
@@ -134,9 +135,13 @@ impl Lane {
             return Err(self.closed());
         };
         let (sender, receiver) = mpsc::channel();
-        let handle = std::thread::Builder::new()
+        let handle = thread::Builder::new()
             .name(self.state.id.to_string())
-            .spawn(move || writer.run(&receiver))
+            .spawn(move || {
+                writer.run(&receiver);
+                // Whoever waits behind the close is told by the loss of the reply's sender.
+                receiver.try_iter().for_each(drop);
+            })
             .map_err(LogError::io("start the thread of", std::path::Path::new("a lane")))?;
         *thread = Thread::Running(handle);
         Ok(self.tasks.get_or_init(|| sender))

@@ -1,8 +1,7 @@
 //! What a lane's thread shares with everyone who asks.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base::StreamId;
@@ -10,6 +9,8 @@ use tokio::sync::{Semaphore, watch};
 
 use super::LaneId;
 use crate::format::{FrameHeader, Lsn};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{LogError, SegmentInfo};
 
 /// Sealed bytes that may wait for one lane's disk. More producers wait in `append`.

@@ -1,8 +1,7 @@
 //! The lane's thread: takes what waits, writes it as one batch, syncs once, tells everyone.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Entropy};
@@ -15,6 +14,8 @@ use crate::io::Io;
 use crate::layout::Layout;
 use crate::reserve::Reserve;
 use crate::segment::{SegmentWriter, unlink};
+use crate::sync::mpsc::{Receiver, RecvTimeoutError};
+use crate::sync::{RwLock, receive_within};
 use crate::tail::TailRing;
 use crate::{Follower, LogError, SegmentInfo};
 
@@ -79,11 +80,8 @@ impl LaneWriter {
             None => tasks.recv().map_err(RecvTimeoutError::from),
             Some(active) => {
                 let until_old = self.place.segment_age.saturating_sub(self.age(active));
-                tasks.recv_timeout(if active.marked {
-                    until_old
-                } else {
-                    until_old.min(self.place.mark_after)
-                })
+                let timeout = if active.marked { until_old } else { until_old.min(self.place.mark_after) };
+                receive_within(tasks, timeout)
             }
         }
     }
