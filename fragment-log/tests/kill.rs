@@ -19,7 +19,7 @@ use base::StreamId;
 use fixtures::{DiskLayer, FileLayer, Layered, SeededEntropy};
 use fragment_log::io::{DiskIo, File, Io};
 use fragment_log::{FrameKind, LaneId, Location, Log, Lsn, Options, RetentionClass};
-use support::{entry, options_on, replayed, torture};
+use support::{Progress, entry, options_on, replayed, torture};
 
 const PRODUCERS: u64 = 64;
 const LANES: [LaneId; 2] = [LaneId::Records(RetentionClass::Day), LaneId::Bulk(RetentionClass::Day)];
@@ -216,7 +216,9 @@ fn kill(disk: &str, cycles: u64) -> std::result::Result<u64, String> {
     let coin = SeededEntropy::new(cycles);
     let mut dir = tempfile::tempdir().unwrap();
     let (mut all, mut told) = (Acked::new(), 0);
+    let mut progress = Progress::of(usize::try_from(cycles).unwrap());
     for _ in 0..cycles {
+        progress.step();
         let acked = cycle(dir.path(), disk, &coin);
         told += acked.len() as u64;
         all.extend(acked);

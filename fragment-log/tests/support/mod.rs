@@ -54,20 +54,62 @@ pub fn torture() -> bool {
     std::env::var_os("MILLRACE_TORTURE").is_some()
 }
 
+/// How often a long test tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Tells how far a test is, while it takes the full sizes.
+pub struct Progress {
+    expected: usize,
+    done: usize,
+    began: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    /// `expected` cases; 0 where nobody knows.
+    pub fn of(expected: usize) -> Self {
+        let now = Instant::now();
+        Self { expected, done: 0, began: now, told: now }
+    }
+
+    /// Another case begins.
+    pub fn step(&mut self) {
+        if torture() && self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            let (test, seconds) = (std::thread::current(), self.began.elapsed().as_secs_f64());
+            let rate = self.done as f64 / seconds;
+            let left = self.expected.saturating_sub(self.done) as f64 / rate / 60.0;
+            let (test, done, expected) = (test.name().unwrap_or("cases"), self.done, self.expected);
+            eprintln!("{test}: {done} of {expected}, {rate:.1}/s, {left:.0} minutes left");
+        }
+        self.done += 1;
+    }
+}
+
 /// Does `each` for every case, on all cores, until one panics.
 pub fn in_parallel<T: Send>(cases: impl IntoIterator<Item = T, IntoIter: Send>, each: impl Fn(T) + Sync) {
-    let cases = Mutex::new(cases.into_iter());
-    let next = || cases.lock().expect("an iterator does not panic").next();
+    let name = std::thread::current().name().unwrap_or("cases").to_owned();
+    let cases = cases.into_iter();
+    let (least, most) = cases.size_hint();
+    let cases = Mutex::new((cases, Progress::of(most.unwrap_or(least))));
+    let next = || {
+        let (cases, progress) = &mut *cases.lock().expect("an iterator does not panic");
+        progress.step();
+        cases.next()
+    };
     let failed = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
+            let cases = || {
                 let watch = Watch(&failed);
                 while let Some(case) = next().filter(|_| !failed.load(Ordering::Relaxed)) {
                     each(case);
                 }
                 std::mem::forget(watch);
-            });
+            };
+            // So that progress, and a panic, name the test.
+            let thread = std::thread::Builder::new().name(name.clone());
+            thread.spawn_scoped(scope, cases).expect("the machine has room for a thread");
         }
     });
 }

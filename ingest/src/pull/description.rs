@@ -136,8 +136,9 @@ mod tests {
         let found = read(&media, None).unwrap();
         assert_eq!(found.tracks.len(), 1);
         assert!(found.left_out.iter().any(|text| text.contains("G726-32")), "{:?}", found.left_out);
-        let error = read("m=video 0 RTP/AVP 26\r\n", None).unwrap_err().to_string();
-        assert!(error.contains("JPEG"), "{error}");
+        let error =
+            read("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H263-1998/90000\r\n", None).unwrap_err().to_string();
+        assert!(error.contains("H263-1998"), "{error}");
         let error =
             read("m=application 0 RTP/AVP 107\r\na=rtpmap:107 x/90000\r\n", None).unwrap_err().to_string();
         assert!(error.contains("neither video nor audio"), "{error}");
