@@ -63,6 +63,9 @@ impl Owner {
                 break;
             }
             for (stream, last) in self.writer.streams_in(info.lane, info.segment)? {
+                if !self.has_to_give(stream, last, now)? {
+                    continue;
+                }
                 self.floors.raise(stream, after_number(last));
                 swept.fragments += self.sweep_stream(stream, now, usize::MAX)? as u64;
             }
@@ -71,6 +74,21 @@ impl Owner {
         self.keep_floors();
         self.tell_space()?;
         Ok(swept)
+    }
+
+    /// Whether a stream has anything up to `last` that is not held. Where it has not, its floor stays: what is
+    /// held would go all at once when the hold is cleared.
+    fn has_to_give(
+        &self,
+        stream: StreamId,
+        last: FragmentNumber,
+        now: Timestamp,
+    ) -> Result<bool, IndexError> {
+        let Some(known) = self.catalog.stream_by_id(stream) else { return Ok(true) };
+        let kept = Kept::of(&known, &self.catalog, &self.floors, now);
+        let (connection, tracks) = (self.writer.connection(), self.writer.tracks());
+        let first = view::not_held(connection, tracks, stream, &kept, FragmentNumber::MIN, 1)?;
+        Ok(first.first().is_some_and(|entry| entry.meta.number <= last))
     }
 
     /// Makes what was given up known to the catalog, so that it does not come back with a rebuilt index.

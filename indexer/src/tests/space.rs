@@ -180,6 +180,26 @@ async fn room_is_made_of_the_oldest_that_nobody_holds() {
 }
 
 #[tokio::test]
+async fn what_was_held_on_a_full_disk_goes_no_faster_than_other_footage_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::sized(dir.path(), LARGE);
+    let indexer = world.index();
+    let stream = world.stream("held", HOUR).await.id;
+    let appended = append(&world, &[stream], 60).await;
+    indexer.flush().await.unwrap();
+    world.hold(stream, "all", NOON, NOON + 3_600_000).await;
+    for _ in 0..3 {
+        assert_eq!(indexer.make_room(u64::MAX).await.unwrap().bytes, 0);
+    }
+    assert_eq!(all(&indexer, stream).await, appended[0]);
+    world.clear_hold(stream, "all").await;
+    assert_eq!(all(&indexer, stream).await, appended[0], "nothing was given up meanwhile");
+    indexer.make_room(1).await.unwrap();
+    let kept = all(&indexer, stream).await;
+    assert!(appended[0].ends_with(&kept) && (30..60).contains(&kept.len()), "{}", kept.len());
+}
+
+#[tokio::test]
 async fn what_an_open_fragment_has_already_is_never_taken() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::sized(dir.path(), LARGE);
