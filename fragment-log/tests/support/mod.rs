@@ -1,6 +1,7 @@
 //! What the log's tests share.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(clippy::print_stderr, reason = "hours of tests tell how far they are")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -20,7 +20,7 @@ pub enum WhipError {
     #[error("{0} WebRTC sessions are open, and no more are taken: try again later")]
     Full(usize),
     /// There is no such session, or it has ended.
-    #[error("this session is unknown or has ended: publish anew")]
+    #[error("the session is unknown or has ended: publish anew")]
     NoSession,
     /// A PATCH whose `If-Match` is of an earlier ICE session.
     #[error("If-Match names another ICE session: the current one is {0}")]

@@ -47,7 +47,7 @@ struct Table {
 }
 
 impl Routes {
-    /// STUN requests to `ufrag` go to this session.
+    /// STUN requests to `ufrag` go to the session.
     pub(super) fn add_ufrag(&self, ufrag: &str, inbox: &Inbox) {
         self.table().ufrags.insert(ufrag.to_owned(), inbox.clone());
     }
@@ -57,7 +57,7 @@ impl Routes {
         self.table().ufrags.remove(ufrag);
     }
 
-    /// What comes from `address` goes to this session, which has found it to be its publisher's.
+    /// What comes from `address` goes to the session, which has found it to be its publisher's.
     pub(super) fn add_address(&self, address: SocketAddr, inbox: &Inbox) {
         self.table().addresses.insert(address, inbox.clone());
     }
