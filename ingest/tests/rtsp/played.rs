@@ -95,7 +95,9 @@ async fn redirections_are_not_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn srt_is_recorded_while_it_comes() {
-    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Held, so that none of the server's own listeners gets this number: it would refuse to pull from there.
+    let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let free = held.local_addr().unwrap();
     let pipeline = format!(
         "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1 \
          ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=300 ! h264parse config-interval=-1 ! mux. \
