@@ -1,6 +1,8 @@
 //! What is known about a fragment: the entry that the log seals, the index answers with, and
 //! `fragments.{name}` hands out.
 
+mod packed;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -108,6 +110,29 @@ pub enum ClockSource {
     PutMediaAbsolute,
     /// The start time of PutMedia and relative cluster times.
     PutMediaRelative,
+}
+
+impl ClockSource {
+    /// As a number of at most 4 bits, on disk.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::SenderReport => 0,
+            Self::Server => 1,
+            Self::PutMediaAbsolute => 2,
+            Self::PutMediaRelative => 3,
+        }
+    }
+
+    /// What [`Self::code`] gave.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::SenderReport),
+            1 => Some(Self::Server),
+            2 => Some(Self::PutMediaAbsolute),
+            3 => Some(Self::PutMediaRelative),
+            _ => None,
+        }
+    }
 }
 
 /// Which clock names a stream's producer timestamps.

@@ -13,6 +13,7 @@ mod page;
 mod tags;
 mod text;
 mod timestamp;
+mod varint;
 
 pub use arn::{Arn, ArnError};
 pub use clock::{Clock, SystemClock};
@@ -25,3 +26,4 @@ pub use name::{NameError, StreamId, StreamName};
 pub use page::{Page, PageError};
 pub use tags::Tags;
 pub use timestamp::{Timestamp, TimestampError};
+pub use varint::{VarintReader, put_varint, put_zigzag};

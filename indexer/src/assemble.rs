@@ -123,9 +123,7 @@ impl Assembler {
         if !exists(stream) {
             return unindexed(pieces, false);
         }
-        // Its text is checked once, not string by string.
-        let json = frame.payload.as_ref().and_then(|json| std::str::from_utf8(json).ok());
-        let meta = json.and_then(|json| serde_json::from_str::<FragmentMeta>(json).ok());
+        let meta = frame.payload.as_ref().and_then(|packed| FragmentMeta::unpack(packed).ok());
         let meta = meta
             .filter(|meta| meta.number.to_u64() == first_sequence && i64::try_from(first_sequence).is_ok());
         let Some(mut meta) = meta else {

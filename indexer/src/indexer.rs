@@ -264,8 +264,8 @@ impl Indexer {
         if let Some(fresh) = self.overlay.get(entry.stream, entry.meta.number) {
             return Ok(fresh.tags.clone());
         }
-        let json = self.log.read(&entry.commit).await?;
-        let meta: FragmentMeta = serde_json::from_slice(&json).map_err(|_| IndexError::Row {
+        let packed = self.log.read(&entry.commit).await?;
+        let meta = FragmentMeta::unpack(&packed).map_err(|_| IndexError::Row {
             stream: entry.stream.0,
             number: entry.meta.number.to_u64(),
             what: "its metadata in the log does not read",

@@ -18,7 +18,10 @@
 //!
 //! Varints are LEB128 (7 bits a byte, low first); zigzag maps signed numbers to them.
 
-use base::{ClockSource, FragmentMeta, FragmentNumber, RunId, StreamId, Tags, Timestamp, TrackMeta};
+use base::{
+    ClockSource, FragmentMeta, FragmentNumber, RunId, StreamId, Tags, Timestamp, TrackMeta, VarintReader,
+    put_varint, put_zigzag,
+};
 use fragment_log::{LaneId, Location};
 
 use crate::{FragmentEntry, IndexError};
@@ -60,26 +63,26 @@ pub(crate) fn pack<E>(
 ) -> Result<(), E> {
     let meta = &entry.meta;
     let number = meta.number.to_u64();
-    let mut flags = source_code(meta.clock_source) << SOURCE_SHIFT;
+    let mut flags = meta.clock_source.code() << SOURCE_SHIFT;
     flags |= if meta.starts_with_key { KEY } else { 0 };
     flags |= if entry.has_tags { TAGS } else { 0 };
     flags |= if meta.clock_offset_ms.is_some() { OFFSET } else { 0 };
     out.extend([FORMAT, flags]);
-    zigzag(out, meta.server_timestamp.millis().wrapping_sub(number.cast_signed()));
-    varint(out, number.wrapping_sub(meta.run_id.0.to_u64()));
-    zigzag(out, meta.producer_timestamp.millis() - meta.run_origin.millis());
-    varint(out, meta.media_sequence);
-    varint(out, meta.discontinuity_sequence);
+    put_zigzag(out, meta.server_timestamp.millis().wrapping_sub(number.cast_signed()));
+    put_varint(out, number.wrapping_sub(meta.run_id.0.to_u64()));
+    put_zigzag(out, meta.producer_timestamp.millis() - meta.run_origin.millis());
+    put_varint(out, meta.media_sequence);
+    put_varint(out, meta.discontinuity_sequence);
     if let Some(offset) = meta.clock_offset_ms {
-        zigzag(out, offset);
+        put_zigzag(out, offset);
     }
-    varint(out, meta.tracks.len() as u64);
+    put_varint(out, meta.tracks.len() as u64);
     for one in &meta.tracks {
-        varint(out, track(one)?);
-        zigzag(out, one.start.wrapping_sub(expected_start(meta, one.timescale)));
-        varint(out, one.duration);
-        varint(out, u64::from(one.frames));
-        varint(out, one.bytes);
+        put_varint(out, track(one)?);
+        put_zigzag(out, one.start.wrapping_sub(expected_start(meta, one.timescale)));
+        put_varint(out, one.duration);
+        put_varint(out, u64::from(one.frames));
+        put_varint(out, one.bytes);
     }
     pack_locations(entry, out);
     Ok(())
@@ -97,13 +100,13 @@ fn expected_start(meta: &FragmentMeta, timescale: u32) -> i64 {
 }
 
 fn pack_locations(entry: &FragmentEntry, out: &mut Vec<u8>) {
-    varint(out, entry.pieces.len() as u64 + 1);
+    put_varint(out, entry.pieces.len() as u64 + 1);
     let (mut segment, mut end) = (0_u64, 0_u64);
     for at in entry.pieces.iter().chain([&entry.commit]) {
         out.push(at.lane.code());
-        zigzag(out, at.segment.wrapping_sub(segment).cast_signed());
-        zigzag(out, at.offset.wrapping_sub(end).cast_signed());
-        varint(out, u64::from(at.len));
+        put_zigzag(out, at.segment.wrapping_sub(segment).cast_signed());
+        put_zigzag(out, at.offset.wrapping_sub(end).cast_signed());
+        put_varint(out, u64::from(at.len));
         segment = at.segment;
         end = at.offset.wrapping_add(u64::from(at.len));
     }
@@ -116,12 +119,12 @@ pub(crate) fn unpack<'t>(
     track: impl Fn(u64) -> Option<&'t TrackMeta>,
 ) -> Result<FragmentEntry, IndexError> {
     let bad = |what| IndexError::Row { stream: columns.stream.0, number: columns.number.to_u64(), what };
-    read(columns, &mut Reader(packed), track).map_err(bad)
+    read(columns, &mut VarintReader::new(packed), track).map_err(bad)
 }
 
 fn read<'t>(
     columns: &Columns,
-    reader: &mut Reader<'_>,
+    reader: &mut VarintReader<'_>,
     track: impl Fn(u64) -> Option<&'t TrackMeta>,
 ) -> Result<FragmentEntry, &'static str> {
     if reader.byte()? != FORMAT {
@@ -144,7 +147,7 @@ fn read<'t>(
         media_sequence: reader.varint()?,
         discontinuity_sequence: reader.varint()?,
         starts_with_key: flags & KEY != 0,
-        clock_source: source_of(flags >> SOURCE_SHIFT).ok_or("unknown clock source")?,
+        clock_source: ClockSource::from_code(flags >> SOURCE_SHIFT).ok_or("unknown clock source")?,
         clock_offset_ms: if flags & OFFSET != 0 { Some(reader.zigzag()?) } else { None },
         tracks: Vec::new(),
         tags: Tags::new(),
@@ -155,7 +158,7 @@ fn read<'t>(
         meta.tracks.push(TrackMeta {
             start: reader.zigzag()?.wrapping_add(expected),
             duration: reader.varint()?,
-            frames: reader.length()?,
+            frames: reader.varint32()?,
             bytes: reader.varint()?,
             ..described.clone()
         });
@@ -165,80 +168,18 @@ fn read<'t>(
     Ok(FragmentEntry { stream: columns.stream, meta, has_tags: flags & TAGS != 0, pieces, commit })
 }
 
-fn read_locations(reader: &mut Reader<'_>) -> Result<Vec<Location>, &'static str> {
+fn read_locations(reader: &mut VarintReader<'_>) -> Result<Vec<Location>, &'static str> {
     let mut locations = Vec::new();
     let (mut segment, mut end) = (0_u64, 0_u64);
     for _ in 0..reader.varint()? {
         let lane = LaneId::from_code(reader.byte()?).ok_or("unknown lane")?;
         segment = segment.wrapping_add(reader.zigzag()?.cast_unsigned());
         let offset = end.wrapping_add(reader.zigzag()?.cast_unsigned());
-        let len = reader.length()?;
+        let len = reader.varint32()?;
         end = offset.wrapping_add(u64::from(len));
         locations.push(Location { lane, segment, offset, len });
     }
     Ok(locations)
-}
-
-const fn source_code(source: ClockSource) -> u8 {
-    match source {
-        ClockSource::SenderReport => 0,
-        ClockSource::Server => 1,
-        ClockSource::PutMediaAbsolute => 2,
-        ClockSource::PutMediaRelative => 3,
-    }
-}
-
-const fn source_of(code: u8) -> Option<ClockSource> {
-    match code {
-        0 => Some(ClockSource::SenderReport),
-        1 => Some(ClockSource::Server),
-        2 => Some(ClockSource::PutMediaAbsolute),
-        3 => Some(ClockSource::PutMediaRelative),
-        _ => None,
-    }
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
-}
-
-fn zigzag(out: &mut Vec<u8>, value: i64) {
-    varint(out, ((value << 1) ^ (value >> 63)).cast_unsigned());
-}
-
-struct Reader<'b>(&'b [u8]);
-
-impl Reader<'_> {
-    fn byte(&mut self) -> Result<u8, &'static str> {
-        let (&first, rest) = self.0.split_first().ok_or("cut short")?;
-        self.0 = rest;
-        Ok(first)
-    }
-
-    fn varint(&mut self) -> Result<u64, &'static str> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err("number too long")
-    }
-
-    fn zigzag(&mut self) -> Result<i64, &'static str> {
-        let value = self.varint()?;
-        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
-    }
-
-    fn length(&mut self) -> Result<u32, &'static str> {
-        u32::try_from(self.varint()?).map_err(|_| "number too large")
-    }
 }
 
 #[cfg(test)]

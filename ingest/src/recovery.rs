@@ -128,7 +128,7 @@ fn complete(
     header: &FrameHeader,
     pieces: &HashMap<u32, u32>,
 ) -> Result<FragmentMeta, String> {
-    let meta: FragmentMeta = serde_json::from_slice(&note.commit).map_err(|error| error.to_string())?;
+    let meta = FragmentMeta::unpack(&note.commit)?;
     let journaled = (1..=header.count).map(|index| pieces.get(&index).copied().map(u64::from));
     let journaled = journaled.sum::<Option<u64>>().ok_or("pieces of it are missing from the log")?;
     let bytes = journaled + (note.head.len() + note.tail.len()) as u64;

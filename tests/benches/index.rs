@@ -144,8 +144,8 @@ impl World {
             flags: 0,
             payload: vec![payload],
         };
-        let json = serde_json::to_vec(&meta).expect("metadata is plain data");
-        [entry(FrameKind::Media, Bytes::from_static(b"x")), entry(FrameKind::FragmentMeta, json.into())]
+        let packed = meta.pack();
+        [entry(FrameKind::Media, Bytes::from_static(b"x")), entry(FrameKind::FragmentMeta, packed.into())]
     }
 
     /// The start of some hour that is full of fragments.

@@ -4,6 +4,7 @@
 //! and what they lack is searched in the overlay: fresher than any commit interval, at no cost per fragment.
 
 mod collect;
+mod described;
 mod expression;
 mod month;
 mod schema;
@@ -196,16 +197,17 @@ impl Readers {
         first: &First,
         labelled: &dyn Fn(&Expression) -> Vec<u64>,
     ) -> Result<Vec<Key>, IndexError> {
-        let translator = Translator { fields: &self.fields, blinder: &self.blinder, labelled };
-        let mut clauses = vec![(Occur::Must, translator.query(expression))];
-        if first.visible.len() <= NAMED_STREAMS {
-            clauses.push((Occur::Must, translator.streams(first.visible.keys().copied().collect())));
-        }
-        clauses.extend(self.window(first).map(|query| (Occur::Must, query)));
-        let query = BooleanQuery::new(clauses);
         let mut keys = Vec::new();
         for committed in self.months_of(first) {
-            keys.extend(committed.reader.searcher().search(&query, first)?);
+            let searcher = committed.reader.searcher();
+            let (fields, blinder) = (&self.fields, &self.blinder);
+            let translator = Translator { searcher: &searcher, fields, blinder, labelled };
+            let mut clauses = vec![(Occur::Must, translator.query(expression)?)];
+            if first.visible.len() <= NAMED_STREAMS {
+                clauses.push((Occur::Must, translator.streams(first.visible.keys().copied().collect())));
+            }
+            clauses.extend(self.window(first).map(|query| (Occur::Must, query)));
+            keys.extend(searcher.search(&BooleanQuery::new(clauses), first)?);
         }
         keys.sort_unstable();
         keys.dedup();

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy, UserOperation};
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
 
-use super::schema::{Fields, document, schema, segment_term};
-use super::words::{Blinded, Blinder};
+use super::described::{Description, Known};
+use super::schema::{Fields, description_document, fragment_document, schema, segment_code, segment_term};
+use super::words::Blinder;
 use crate::assemble::Fresh;
 
 /// Memory in which documents gather before a commit.
@@ -61,7 +62,7 @@ pub(super) struct Month {
     writer: Option<IndexWriter>,
     /// Not given to the writer yet.
     added: Vec<UserOperation>,
-    blinded: Blinded,
+    known: Known,
     pub payload: Payload,
 }
 
@@ -92,8 +93,8 @@ impl Month {
             None => Payload { next: BTreeMap::new(), producer: (i64::MAX, i64::MIN) },
         };
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let (added, blinded) = (Vec::new(), Blinded::default());
-        Ok(Self { index, fields, reader, writer: None, added, blinded, payload })
+        let (added, known) = (Vec::new(), Known::default());
+        Ok(Self { index, fields, reader, writer: None, added, known, payload })
     }
 
     /// Adds a fragment, unless it is in already. It is found after the next commit.
@@ -102,13 +103,30 @@ impl Month {
         if self.payload.next.get(&lane.code()).is_some_and(|next| fresh.lsn < Lsn(*next)) {
             return Ok(());
         }
-        self.added.push(UserOperation::Add(document(&self.fields, blinder, &mut self.blinded, fresh)));
+        self.describe(fresh, blinder);
         if self.added.len() >= HAND_OVER {
             self.hand_over()?;
         }
         let at = fresh.entry.meta.producer_timestamp.millis();
         self.payload.producer = (self.payload.producer.0.min(at), self.payload.producer.1.max(at));
         Ok(())
+    }
+
+    /// Makes the document of a fragment, and those of its descriptions that its log segment lacks.
+    fn describe(&mut self, fresh: &Fresh, blinder: &Blinder) {
+        let Fresh { entry, tags, .. } = fresh;
+        let segment = segment_code(entry.commit.lane, entry.commit.segment);
+        let mut document = fragment_document(&self.fields, entry);
+        let tags = tags.iter().map(|(name, value)| Description::Tag { name, value });
+        for description in [Description::Codecs(&entry.meta.tracks)].into_iter().chain(tags) {
+            let id = self.known.id(blinder, description);
+            document.add_u64(self.fields.described, id);
+            if self.known.is_new(id, segment) {
+                let described = description_document(&self.fields, blinder, (id, description), entry);
+                self.added.push(UserOperation::Add(described));
+            }
+        }
+        self.added.push(UserOperation::Add(document));
     }
 
     /// Removes the fragments of a log segment, with the next commit.
@@ -141,7 +159,7 @@ impl Month {
 
     /// Ends the threads that write, once their merges are done.
     pub(super) fn rest(&mut self) -> Result<(), TantivyError> {
-        self.blinded = Blinded::default();
+        self.known = Known::default();
         self.writer.take().map_or(Ok(()), IndexWriter::wait_merging_threads)
     }
 

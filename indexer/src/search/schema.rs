@@ -1,6 +1,5 @@
-//! One document per fragment. Nothing is stored: a hit is only its time, stream and number.
-
-use std::borrow::Cow;
+//! One document per fragment, and one per description. Nothing is stored: a hit is only its time, stream and
+//! number.
 
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
@@ -9,12 +8,16 @@ use tantivy::{TantivyDocument, Term};
 
 use fragment_log::LaneId;
 
-use super::words::{Blinded, Blinder};
-use crate::assemble::Fresh;
+use super::described::Description;
+use super::words::{Blinder, words};
+use crate::FragmentEntry;
 
 pub(super) const STREAM: &str = "stream";
 pub(super) const NUMBER: &str = "number";
 pub(super) const PRODUCER: &str = "producer";
+pub(super) const DESCRIPTION: &str = "description";
+/// No stream has this id: descriptions stand under it, where no search for fragments sees them.
+const NO_STREAM: u64 = 0;
 
 /// The fields of a document.
 #[derive(Clone, Copy)]
@@ -25,11 +28,15 @@ pub(super) struct Fields {
     pub number: Field,
     /// Its producer time, in milliseconds since the epoch.
     pub producer: Field,
-    /// Codec names and codec strings of its tracks.
+    /// Of a fragment: the ids of its descriptions.
+    pub described: Field,
+    /// Of a description: its id.
+    pub description: Field,
+    /// Of a description: codec names and codec strings, in lower case.
     pub codec: Field,
-    /// Blinded words of its tags, each alone and with its tag's name, at their positions.
+    /// Of a description: the blinded words of a tag, each alone and with the tag's name, at their positions.
     pub words: Field,
-    /// The log segments it lies in: documents go when a segment goes.
+    /// The log segments that it lies in: documents go when a segment goes.
     pub segment: Field,
 }
 
@@ -45,6 +52,8 @@ pub(super) fn schema() -> (Schema, Fields) {
         stream: schema.add_u64_field(STREAM, INDEXED | FAST),
         number: schema.add_u64_field(NUMBER, FAST),
         producer: schema.add_i64_field(PRODUCER, FAST),
+        described: schema.add_u64_field("described", INDEXED),
+        description: schema.add_u64_field(DESCRIPTION, FAST),
         codec: schema.add_text_field("codec", STRING),
         words: schema.add_text_field("words", TextOptions::default().set_indexing_options(positions)),
         segment: schema.add_u64_field("segment", INDEXED),
@@ -52,38 +61,12 @@ pub(super) fn schema() -> (Schema, Fields) {
     (schema.build(), fields)
 }
 
-/// What a fragment is found by.
-pub(super) fn document(
-    fields: &Fields,
-    blinder: &Blinder,
-    blinded: &mut Blinded,
-    fresh: &Fresh,
-) -> TantivyDocument {
-    let entry = &fresh.entry;
-    let meta = &entry.meta;
+/// A fragment's document, to which the ids of its descriptions are still to be added.
+pub(super) fn fragment_document(fields: &Fields, entry: &FragmentEntry) -> TantivyDocument {
     let mut document = TantivyDocument::default();
-    document.add_u64(fields.stream, entry.stream.0);
-    document.add_u64(fields.number, meta.number.to_u64());
-    document.add_i64(fields.producer, meta.producer_timestamp.millis());
-    let mut codecs: Vec<_> = meta
-        .tracks
-        .iter()
-        .flat_map(|track| [&track.codec, &track.codec_string])
-        .map(|codec| lower_case(codec))
-        .collect();
-    codecs.sort_unstable();
-    codecs.dedup();
-    for codec in codecs {
-        document.add_text(fields.codec, codec);
-    }
-    // Between two values tantivy leaves a position out, so that no phrase spans them.
-    for (name, value) in &fresh.tags {
-        let terms = blinded.terms(blinder, name, value);
-        document.add_text(fields.words, &terms.anywhere);
-        document.add_text(fields.words, &terms.named);
-    }
+    add_key(&mut document, fields, entry.stream.0, entry);
     let mut last = None;
-    for at in entry.pieces.iter().chain([&entry.commit]) {
+    for at in entry.places() {
         if last.replace((at.lane, at.segment)) != Some((at.lane, at.segment)) {
             document.add_u64(fields.segment, segment_code(at.lane, at.segment));
         }
@@ -91,10 +74,40 @@ pub(super) fn document(
     document
 }
 
-/// Copies only what has capitals.
-fn lower_case(text: &str) -> Cow<'_, str> {
-    let lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-    if lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
+/// The document of a description that `entry` is the first to have in its log segment.
+pub(super) fn description_document(
+    fields: &Fields,
+    blinder: &Blinder,
+    (id, description): (u64, Description<'_>),
+    entry: &FragmentEntry,
+) -> TantivyDocument {
+    let mut document = TantivyDocument::default();
+    add_key(&mut document, fields, NO_STREAM, entry);
+    document.add_u64(fields.segment, segment_code(entry.commit.lane, entry.commit.segment));
+    document.add_u64(fields.description, id);
+    match description {
+        Description::Codecs(tracks) => {
+            for codec in tracks.iter().flat_map(|track| [&track.codec, &track.codec_string]) {
+                document.add_text(fields.codec, codec.to_lowercase());
+            }
+        }
+        Description::Tag { name, value } => {
+            // Between two texts tantivy leaves a position out, so that no phrase spans them.
+            let words = words(value);
+            for name in [None, Some(name)] {
+                let terms: Vec<_> = words.iter().map(|word| blinder.term(name, word)).collect();
+                document.add_text(fields.words, terms.join(" "));
+            }
+        }
+    }
+    document
+}
+
+/// Columns that every document has, so that tantivy need not note which do.
+fn add_key(document: &mut TantivyDocument, fields: &Fields, stream: u64, entry: &FragmentEntry) {
+    document.add_u64(fields.stream, stream);
+    document.add_u64(fields.number, entry.meta.number.to_u64());
+    document.add_i64(fields.producer, entry.meta.producer_timestamp.millis());
 }
 
 /// The term under which the fragments of a log segment are found.
@@ -102,6 +115,7 @@ pub(super) fn segment_term(fields: &Fields, lane: LaneId, segment: u64) -> Term 
     Term::from_field_u64(fields.segment, segment_code(lane, segment))
 }
 
-fn segment_code(lane: LaneId, segment: u64) -> u64 {
+/// Stands for a log segment.
+pub(super) fn segment_code(lane: LaneId, segment: u64) -> u64 {
     u64::from(lane.code()) << 56 | segment & (u64::MAX >> 8)
 }

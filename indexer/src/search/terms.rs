@@ -1,18 +1,20 @@
 //! From an expression to tantivy's query.
 
-use tantivy::Term;
 use tantivy::query::{
     AllQuery, BooleanQuery, EmptyQuery, Occur, PhraseQuery, Query, TermQuery, TermSetQuery,
 };
 use tantivy::schema::IndexRecordOption;
+use tantivy::{Searcher, TantivyError, Term};
 
+use super::described::Ids;
 use super::expression::Expression;
 use super::schema::Fields;
 use super::settled::Settled;
 use super::words::Blinder;
 
-/// Makes queries for one set of streams.
+/// Makes queries for one set of streams in one month's index.
 pub(super) struct Translator<'t> {
+    pub searcher: &'t Searcher,
     pub fields: &'t Fields,
     pub blinder: &'t Blinder,
     /// The ids of the streams whose labels a leaf asks for.
@@ -20,18 +22,30 @@ pub(super) struct Translator<'t> {
 }
 
 impl Translator<'_> {
-    pub(super) fn query(&self, expression: &Expression) -> Box<dyn Query> {
-        match expression {
+    pub(super) fn query(&self, expression: &Expression) -> Result<Box<dyn Query>, TantivyError> {
+        Ok(match expression {
             Expression::All => Box::new(AllQuery),
-            Expression::Tag { name, phrase } => self.phrase(Some(name), phrase),
+            Expression::Tag { name, phrase } => self.described(self.phrase(Some(name), phrase).as_ref())?,
             Expression::Label { .. } => self.streams((self.labelled)(expression)),
             Expression::Value { phrase } => Box::new(BooleanQuery::union(vec![
-                self.phrase(None, phrase),
+                self.described(self.phrase(None, phrase).as_ref())?,
                 self.streams((self.labelled)(expression)),
             ])),
-            Expression::Codec(codec) => term(Term::from_field_text(self.fields.codec, codec)),
-            Expression::Group { must, should, must_not } => self.group(must, should, must_not),
+            Expression::Codec(codec) => {
+                self.described(term(Term::from_field_text(self.fields.codec, codec)).as_ref())?
+            }
+            Expression::Group { must, should, must_not } => self.group(must, should, must_not)?,
+        })
+    }
+
+    /// Documents of the fragments that have a description which `query` finds.
+    fn described(&self, query: &dyn Query) -> Result<Box<dyn Query>, TantivyError> {
+        let ids = self.searcher.search(query, &Ids)?;
+        if ids.is_empty() {
+            return Ok(Box::new(EmptyQuery));
         }
+        let terms = ids.into_iter().map(|id| Term::from_field_u64(self.fields.described, id));
+        Ok(Box::new(TermSetQuery::new(terms)))
     }
 
     /// Documents of these streams.
@@ -42,21 +56,26 @@ impl Translator<'_> {
         Box::new(TermSetQuery::new(ids.into_iter().map(|id| Term::from_field_u64(self.fields.stream, id))))
     }
 
-    fn group(&self, must: &[Expression], should: &[Expression], must_not: &[Expression]) -> Box<dyn Query> {
-        let query = |one| self.query(one);
-        let mut clauses: Vec<_> = must.iter().map(query).map(|one| (Occur::Must, one)).collect();
+    fn group(
+        &self,
+        must: &[Expression],
+        should: &[Expression],
+        must_not: &[Expression],
+    ) -> Result<Box<dyn Query>, TantivyError> {
+        let all = |some: &[Expression]| some.iter().map(|one| self.query(one)).collect::<Result<Vec<_>, _>>();
+        let mut clauses: Vec<_> = all(must)?.into_iter().map(|one| (Occur::Must, one)).collect();
         if must.is_empty() {
             let some: Box<dyn Query> = if should.is_empty() {
                 Box::new(AllQuery)
             } else {
-                Box::new(BooleanQuery::union(should.iter().map(query).collect()))
+                Box::new(BooleanQuery::union(all(should)?))
             };
             clauses.push((Occur::Must, some));
         }
-        for one in must_not {
-            clauses.push((Occur::MustNot, Box::new(Settled(query(one)))));
+        for one in all(must_not)? {
+            clauses.push((Occur::MustNot, Box::new(Settled(one))));
         }
-        Box::new(BooleanQuery::new(clauses))
+        Ok(Box::new(BooleanQuery::new(clauses)))
     }
 
     fn phrase(&self, name: Option<&str>, phrase: &[String]) -> Box<dyn Query> {

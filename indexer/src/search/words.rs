@@ -4,9 +4,6 @@
 //! is one word, as it stands. On disk a word is only an HMAC-SHA256 (RFC 2104), cut to 96 bits, of the tag's name
 //! and the word: equal words stay equal, so that exact and phrase search work, and nothing can be read back.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use ring::hmac;
 
 /// The words of a value, in order.
@@ -53,40 +50,14 @@ impl Blinder {
         }
         hex
     }
-}
 
-/// The terms of tags as they are indexed, remembered: cameras send the same values over and over.
-#[derive(Default)]
-pub(super) struct Blinded(HashMap<String, HashMap<String, Arc<TagTerms>>>, usize);
-
-/// The terms of one tag's value: in any tag, and in this one. Each is a text with a space between two terms.
-pub(super) struct TagTerms {
-    pub anywhere: String,
-    pub named: String,
-}
-
-/// Tags that are remembered; then all are forgotten.
-const MOST_REMEMBERED: usize = 4_096;
-/// Longer names and values are not remembered, in bytes.
-const LONGEST_REMEMBERED: usize = 64;
-
-impl Blinded {
-    /// The terms of a tag.
-    pub(super) fn terms(&mut self, blinder: &Blinder, name: &str, value: &str) -> Arc<TagTerms> {
-        if let Some(known) = self.0.get(name).and_then(|values| values.get(value)) {
-            return Arc::clone(known);
-        }
-        let words = words(value);
-        let text = |name| words.iter().map(|word| blinder.term(name, word)).collect::<Vec<_>>().join(" ");
-        let terms = Arc::new(TagTerms { anywhere: text(None), named: text(Some(name)) });
-        if name.len() <= LONGEST_REMEMBERED && value.len() <= LONGEST_REMEMBERED {
-            if self.1 >= MOST_REMEMBERED {
-                *self = Self::default();
-            }
-            self.0.entry(name.to_owned()).or_default().insert(value.to_owned(), Arc::clone(&terms));
-            self.1 += 1;
-        }
-        terms
+    /// The id that stands for a description with this key.
+    pub(super) fn id(&self, key: &[u8]) -> u64 {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(&[2]);
+        context.update(key);
+        let tag = context.sign();
+        tag.as_ref().iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte))
     }
 }
 
@@ -100,20 +71,6 @@ mod tests {
         assert_eq!(words("ÄRGER über"), ["ärger", "über"]);
         assert_eq!(words(" !? "), ["!?"]);
         assert!(words(" ").is_empty());
-    }
-
-    #[test]
-    fn remembered_terms_are_the_terms() {
-        let blinder = Blinder::new(&[1; 32]);
-        let mut blinded = Blinded::default();
-        for round in 0..2 * MOST_REMEMBERED + 2 {
-            let value = format!("Gate {}", round % (MOST_REMEMBERED + 1));
-            let terms = blinded.terms(&blinder, "site", &value);
-            let expected = |name| words(&value).iter().map(|w| blinder.term(name, w)).collect::<Vec<_>>();
-            assert_eq!(terms.anywhere, expected(None).join(" "));
-            assert_eq!(terms.named, expected(Some("site")).join(" "));
-            assert!(blinded.1 <= MOST_REMEMBERED);
-        }
     }
 
     #[test]

@@ -58,8 +58,8 @@ fn frames(stream: u64, shapes: &[Shape]) -> Vec<Durable> {
         }
         let mut meta = entry(stream, number, number, 0).meta;
         meta.size_bytes = u64::from(pieces * PIECE);
-        let json = serde_json::to_vec(&meta).unwrap();
-        all.push(frame(stream, number, FrameKind::FragmentMeta, *pieces, Some(json.into())));
+        let packed = meta.pack();
+        all.push(frame(stream, number, FrameKind::FragmentMeta, *pieces, Some(packed.into())));
     }
     all
 }

@@ -168,7 +168,7 @@ impl World {
         let mut meta = expected.meta.clone();
         meta.tags =
             tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Tags>();
-        let json = serde_json::to_vec(&meta).unwrap();
+        let packed = meta.pack();
         let entry = |kind, count, payload| Entry {
             kind,
             stream,
@@ -184,7 +184,7 @@ impl World {
         let entries = vec![
             entry(FrameKind::Media, 0, piece()),
             entry(FrameKind::Media, 1, piece()),
-            entry(FrameKind::FragmentMeta, 0, Bytes::from(json)),
+            entry(FrameKind::FragmentMeta, 0, Bytes::from(packed)),
         ];
         (expected, entries)
     }

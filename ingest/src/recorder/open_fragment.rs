@@ -48,8 +48,7 @@ impl OpenFragment {
         let blocks = self.file.blocks(&tracks, &frames);
         let FileEnds { head, tail } = self.file.ends(&tracks);
         self.meta.size_bytes = (head.len() + tail.len()) as u64 + self.file.blocks_bytes();
-        let commit = serde_json::to_vec(&self.meta);
-        let commit = commit.expect("fragment metadata has no map with keys that are no text").into();
+        let commit = self.meta.pack().into();
         if !ends {
             let mut entries = self.media(pieces(blocks), self.journaled + 1);
             self.journaled += count(&entries);

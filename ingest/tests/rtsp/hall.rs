@@ -41,7 +41,7 @@ impl Follower for Notes {
                     pieces.push((header.stream, header.first_sequence, header.count, *location));
                 }
                 FrameKind::FragmentMeta => {
-                    let meta: FragmentMeta = serde_json::from_slice(payload.as_ref().unwrap()).unwrap();
+                    let meta = FragmentMeta::unpack(payload.as_ref().unwrap()).unwrap();
                     let own = |(stream, number, ..): &(StreamId, u64, u32, Location)| {
                         *stream == header.stream && *number == header.first_sequence
                     };

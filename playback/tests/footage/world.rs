@@ -82,7 +82,7 @@ impl World {
         };
         let mut file = joined(file);
         let second = file.split_off(file.len() / 2);
-        let commit = Bytes::from(serde_json::to_vec(meta).unwrap());
+        let commit = Bytes::from(meta.pack());
         let entries = vec![
             entry(FrameKind::Media, 0, vec![file]),
             entry(FrameKind::Media, 1, vec![second]),

@@ -58,12 +58,12 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     reached[name.len()]
 }
 
-/// The sealed metadata of a fragment, which is also what `fragments.{name}` hands out.
+/// The sealed metadata of a fragment, packed or as JSON, which is what `fragments.{name}` hands out.
 pub(crate) fn fragment_meta(input: &[u8]) {
-    let read = memory::in_proportion(input.len(), || serde_json::from_slice::<FragmentMeta>(input));
+    let read = memory::in_proportion(input.len(), || FragmentMeta::unpack(input));
     let Ok(meta) = read else { return };
-    let text = serde_json::to_vec(&meta).unwrap();
-    assert_eq!(serde_json::from_slice::<FragmentMeta>(&text).unwrap(), meta);
+    assert_eq!(FragmentMeta::unpack(&meta.pack()).as_ref(), Ok(&meta));
+    assert_eq!(FragmentMeta::unpack(&serde_json::to_vec(&meta).unwrap()).as_ref(), Ok(&meta));
     assert!(meta.producer_end() >= meta.producer_timestamp);
     assert!(meta.video().is_none_or(|track| track.width > 0));
 }

@@ -106,7 +106,7 @@ impl World {
             flags: 0,
             payload,
         };
-        let commit = Bytes::from(serde_json::to_vec(&meta).unwrap());
+        let commit = Bytes::from(meta.pack());
         let entries = vec![entry(FrameKind::Media, 0, file), entry(FrameKind::FragmentMeta, 1, vec![commit])];
         let lane = LaneId::Bulk(RetentionClass::class_for(RETENTION));
         self.app.log.append(lane, entries).await.unwrap();
