@@ -16,6 +16,8 @@ pub(super) const STREAM: &str = "stream";
 pub(super) const NUMBER: &str = "number";
 pub(super) const PRODUCER: &str = "producer";
 pub(super) const DESCRIPTION: &str = "description";
+/// Room for a fragment's document; tantivy's own choice is eight times as much.
+const FRAGMENT_BYTES: usize = 128;
 /// No stream has this id: descriptions stand under it, where no search for fragments sees them.
 const NO_STREAM: u64 = 0;
 
@@ -63,7 +65,7 @@ pub(super) fn schema() -> (Schema, Fields) {
 
 /// A fragment's document, to which the ids of its descriptions are still to be added.
 pub(super) fn fragment_document(fields: &Fields, entry: &FragmentEntry) -> TantivyDocument {
-    let mut document = TantivyDocument::default();
+    let mut document = TantivyDocument::with_capacity(FRAGMENT_BYTES);
     add_key(&mut document, fields, entry.stream.0, entry);
     let mut last = None;
     for at in entry.places() {
