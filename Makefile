@@ -28,7 +28,7 @@ rust-test: apt-build apt-run apt-test page cargo ## Rust tests (unit, property, 
 	cargo test --locked -p fragment-log --features shuttle --test shuttle
 
 e2e: build apt-test $(VENV)/installed ## The released binary under ffmpeg, GStreamer, boto3, Chromium
-	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest tests/e2e -q --durations=10 $(PYTEST)
+	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest tests/e2e -q --durations=10 -n 3 --dist loadfile $(PYTEST)
 
 check: apt-build page cargo ## Format, lints, licences and advisories
 	cargo fmt --all --check

@@ -4,7 +4,7 @@ use base::{Entropy, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::secret::{access_key_id, alphanumeric};
-use crate::{CatalogError, Secret};
+use crate::{CatalogError, Policy, Secret};
 
 /// An access key of the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,13 +20,16 @@ pub struct AccessKey {
     pub created: Timestamp,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
+    /// What it may do; everything, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 impl AccessKey {
     /// A new key with random id and secret.
     pub(crate) fn generate(entropy: &dyn Entropy, root: bool, now: Timestamp) -> Self {
         let secret = Secret::new(alphanumeric(entropy, 40));
-        Self { id: access_key_id(entropy), secret, root, created: now, revoked: None }
+        Self { id: access_key_id(entropy), secret, root, created: now, revoked: None, policy: None }
     }
 
     /// A new key whose id and secret someone chose.
@@ -44,7 +47,7 @@ impl AccessKey {
             let why = "use 8 to 128 visible ASCII characters".into();
             return Err(CatalogError::Invalid { what: "secret access key", why });
         }
-        Ok(Self { id, secret, root: false, created: now, revoked: None })
+        Ok(Self { id, secret, root: false, created: now, revoked: None, policy: None })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::state::{SharedState, State};
 use crate::writer::{Writer, WriterThread};
 use crate::{
     AccessKey, Action, Allow, CatalogError, Device, DeviceCredential, Hold, NewHold, NewSource, NewStream,
-    Principal, Secret, Source, Sources, Stream, StreamGlob, StreamUpdate,
+    Policy, Principal, Secret, Source, Sources, Stream, StreamGlob, StreamUpdate,
 };
 
 /// How to open the catalog.
@@ -289,12 +289,18 @@ impl Catalog {
         self.state.read().access_keys().get(id).filter(|key| key.revoked.is_none()).cloned()
     }
 
+    /// The ARN of a resource of this installation's account.
+    pub fn arn(&self, service: &str, resource: String) -> Arn {
+        self.state.read().arn(service, resource)
+    }
+
     /// All access keys by id, revoked ones included.
     pub fn access_keys(&self) -> Vec<Arc<AccessKey>> {
         self.state.read().access_keys().values().cloned().collect()
     }
 
-    /// Makes an access key: of the chosen id and secret, or of random ones.
+    /// Makes an access key: of the chosen id and secret, or of random ones. It may do what `policy` says, or
+    /// everything.
     ///
     /// # Errors
     /// [`CatalogError::AccessKeyExists`], [`CatalogError::TooManyCredentials`],
@@ -302,8 +308,9 @@ impl Catalog {
     pub async fn create_access_key(
         &self,
         chosen: Option<(String, Secret)>,
+        policy: Option<Policy>,
     ) -> Result<Arc<AccessKey>, CatalogError> {
-        self.writer.run(move |writer| writer.create_access_key(chosen)).await
+        self.writer.run(move |writer| writer.create_access_key(chosen, policy)).await
     }
 
     /// Revokes an access key, at once and for good.

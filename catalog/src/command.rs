@@ -134,7 +134,14 @@ mod tests {
             .prop_map(|(id, secret, created, revoked, token_sha256, root)| {
                 let secret = Secret::new(secret);
                 if root {
-                    return Command::PutAccessKey(AccessKey { id, secret, root, created, revoked });
+                    return Command::PutAccessKey(AccessKey {
+                        id,
+                        secret,
+                        root,
+                        created,
+                        revoked,
+                        policy: None,
+                    });
                 }
                 Command::PutDevice(Device {
                     username: id,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use base::{FragmentNumber, StreamId, StreamName};
+use base::{Arn, FragmentNumber, StreamId, StreamName};
 use fragment_log::Lsn;
 use tokio::sync::watch;
 
@@ -150,6 +150,11 @@ impl State {
     /// Deleted streams whose key has not been reported destroyed.
     pub fn deleted(&self) -> impl Iterator<Item = StreamId> + '_ {
         self.deleted.iter().copied()
+    }
+
+    /// The ARN of a resource of this account.
+    pub fn arn(&self, service: &str, resource: String) -> Arn {
+        Arn::new(service, &self.region, &self.account, resource)
     }
 
     /// The id for the next stream: above that of every stream there ever was.

@@ -70,9 +70,9 @@ async fn limits_hold() {
     let more = catalog.update_stream(stream.id, None, StreamUpdate::AddTags(tags(&[("50", "")]))).await;
     assert!(matches!(more, Err(CatalogError::TooManyTags { limit: 50, .. })), "{more:?}");
 
-    let key = catalog.create_access_key(None).await.unwrap();
+    let key = catalog.create_access_key(None, None).await.unwrap();
     catalog.create_device(StreamGlob::all(), Allow::default()).await.unwrap();
-    let more = catalog.create_access_key(None).await;
+    let more = catalog.create_access_key(None, None).await;
     assert!(matches!(more, Err(CatalogError::TooManyCredentials(2))), "{more:?}");
     catalog.revoke_access_key(&key.id).await.unwrap();
     catalog.create_device(StreamGlob::all(), Allow::default()).await.unwrap();
@@ -109,9 +109,9 @@ async fn credentials_are_found_until_they_are_revoked() {
     let running = installation.start();
     let catalog = &running.catalog;
     let chosen = Some(("AKIDEXAMPLE".to_owned(), Secret::new("chosen-by-someone")));
-    let key = catalog.create_access_key(chosen.clone()).await.unwrap();
+    let key = catalog.create_access_key(chosen.clone(), None).await.unwrap();
     assert_eq!(catalog.access_key("AKIDEXAMPLE"), Some(Arc::clone(&key)));
-    let twice = catalog.create_access_key(chosen.clone()).await;
+    let twice = catalog.create_access_key(chosen.clone(), None).await;
     assert!(matches!(twice, Err(CatalogError::AccessKeyExists(_))), "{twice:?}");
 
     let allow = Allow { publish: true, play: false, create: false };
@@ -133,7 +133,7 @@ async fn credentials_are_found_until_they_are_revoked() {
     assert!(catalog.access_keys()[0].revoked.is_some() && catalog.devices()[0].revoked.is_some());
     let twice = catalog.revoke_device(&told.username).await;
     assert!(matches!(twice, Err(CatalogError::NoSuchCredential(_))), "{twice:?}");
-    let reused = catalog.create_access_key(chosen).await;
+    let reused = catalog.create_access_key(chosen, None).await;
     assert!(matches!(reused, Err(CatalogError::AccessKeyExists(_))), "{reused:?}");
 }
 
@@ -261,9 +261,9 @@ async fn nothing_secret_is_in_a_file() {
     let url = Secret::new("rtsp://canary-user:canary-word@192.0.2.1/canary-path");
     let source = NewSource { url, transport: SourceTransport::Auto, timestamps: TimestampSource::Auto };
     catalog.set_source(stream.id, source).await.unwrap();
-    let key = catalog.create_access_key(None).await.unwrap();
+    let key = catalog.create_access_key(None, None).await.unwrap();
     let chosen = Some(("AKIDEXAMPLE".to_owned(), Secret::new("canary-chosen-secret")));
-    catalog.create_access_key(chosen).await.unwrap();
+    catalog.create_access_key(chosen, None).await.unwrap();
     let told = catalog.create_device(StreamGlob::all(), Allow::default()).await.unwrap();
     let path = installation.data().join("credentials");
     catalog.ensure_root_credentials(&path).await.unwrap();

@@ -17,8 +17,10 @@ fn hold(id: &str, start: i64, end: i64) -> NewHold {
 
 async fn filled(catalog: &Catalog) -> (StreamId, Principal, Principal) {
     let stream = catalog.create_stream(NewStream::new(name("door"), Duration::from_hours(1))).await.unwrap();
-    let keys =
-        [catalog.create_access_key(None).await.unwrap(), catalog.create_access_key(None).await.unwrap()];
+    let keys = [
+        catalog.create_access_key(None, None).await.unwrap(),
+        catalog.create_access_key(None, None).await.unwrap(),
+    ];
     let [first, second] = keys.map(Principal::AccessKey);
     (stream.id, first, second)
 }

@@ -168,7 +168,7 @@ impl Model {
         let catalog = &running.catalog;
         match step {
             Step::CreateKey => {
-                let key = catalog.create_access_key(None).await.unwrap();
+                let key = catalog.create_access_key(None, None).await.unwrap();
                 self.keys.push((key.id.clone(), key.secret.expose().to_owned(), true));
             }
             Step::RevokeKey(n) if !self.keys.is_empty() => {

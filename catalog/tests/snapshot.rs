@@ -43,8 +43,8 @@ fn start(disk: &SimDisk, index: PathBuf) -> Running {
 }
 
 async fn fill(catalog: &Catalog) {
-    let key = Principal::AccessKey(catalog.create_access_key(None).await.unwrap());
-    let revoked = catalog.create_access_key(None).await.unwrap();
+    let key = Principal::AccessKey(catalog.create_access_key(None, None).await.unwrap());
+    let revoked = catalog.create_access_key(None, None).await.unwrap();
     catalog.revoke_access_key(&revoked.id).await.unwrap();
     for n in 0..6 {
         let stream = catalog.create_stream(NewStream::new(name(&format!("s{n}")), Duration::ZERO)).await;
@@ -128,7 +128,7 @@ async fn a_crash_at_any_step_leaves_what_there_was() {
     let old = home.path().join("old");
     harness::copy_folder(&index, &old);
     let running = start(&disk, index);
-    let key = running.catalog.create_access_key(None).await.unwrap();
+    let key = running.catalog.create_access_key(None, None).await.unwrap();
     running.catalog.revoke_access_key(&key.id).await.unwrap();
     let before = answers(&running);
     let from = disk.steps();

@@ -32,7 +32,7 @@ async fn filled() -> (Installation, Answers) {
             catalog.delete_stream(stream.id, None).await.unwrap();
         }
     }
-    let key = catalog.create_access_key(None).await.unwrap();
+    let key = catalog.create_access_key(None, None).await.unwrap();
     let by = Principal::AccessKey(key.clone());
     let at = Timestamp::from_millis;
     for (id, n) in [("case-1", 2), ("case-2", 2), ("case-3", 3)] {
@@ -43,7 +43,7 @@ async fn filled() -> (Installation, Answers) {
             catalog.clear_hold(stream, id, &by).await.unwrap();
         }
     }
-    catalog.create_access_key(None).await.unwrap();
+    catalog.create_access_key(None, None).await.unwrap();
     catalog.revoke_access_key(&key.id).await.unwrap();
     let device = catalog.create_device(StreamGlob::all(), Allow::default()).await.unwrap();
     catalog.create_device(StreamGlob::new("cam-*").unwrap(), Allow::default()).await.unwrap();
@@ -157,7 +157,7 @@ async fn left_by_a_crash() {
     for n in 0..10 {
         let labels = Tags::from([("round".into(), n.to_string())]);
         running.catalog.set_labels(stream.id, labels).await.unwrap();
-        running.catalog.create_access_key(None).await.unwrap();
+        running.catalog.create_access_key(None, None).await.unwrap();
     }
     let at_once = installation.crash_image();
     at_once.delete_view();

@@ -20,6 +20,8 @@ pub enum Code {
     ResourceInUse,
     /// The caller may not do this.
     NotAuthorized,
+    /// Good credentials whose policy does not allow it.
+    AccessDenied,
     /// Too many requests or credentials.
     ClientLimitExceeded,
     /// As many streams as the account may have.
@@ -84,6 +86,7 @@ impl Code {
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::ResourceInUse => "ResourceInUseException",
             Self::NotAuthorized => "NotAuthorizedException",
+            Self::AccessDenied => "AccessDeniedException",
             Self::ClientLimitExceeded => "ClientLimitExceededException",
             Self::AccountStreamLimitExceeded => "AccountStreamLimitExceededException",
             Self::DeviceStreamLimitExceeded => "DeviceStreamLimitExceededException",
@@ -144,6 +147,7 @@ impl Code {
             | Self::KmsThrottling
             | Self::Serialization => StatusCode::BAD_REQUEST,
             Self::NotAuthorized => StatusCode::UNAUTHORIZED,
+            Self::AccessDenied => StatusCode::FORBIDDEN,
             Self::ResourceNotFound | Self::UnknownOperation => StatusCode::NOT_FOUND,
             Self::InternalFailure => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -158,7 +162,8 @@ impl Code {
             | Self::UnknownOperation
             | Self::InternalFailure
             | Self::ServiceUnavailable
-            | Self::NotAuthorized => true,
+            | Self::NotAuthorized
+            | Self::AccessDenied => true,
             Self::InvalidArgument
             | Self::ResourceNotFound
             | Self::ResourceInUse

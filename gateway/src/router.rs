@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::app::App;
-use crate::auth::{Principal, authenticate};
+use crate::auth::{Asked, Principal, authenticate};
 use crate::error::ApiError;
 use crate::video::{OPERATIONS, session};
 use crate::{aws, cors, metrics, native};
@@ -50,6 +50,8 @@ async fn show_metrics(
     State(app): State<Arc<App>>,
     principal: Principal,
 ) -> Result<impl IntoResponse, ApiError> {
+    let asked = Asked::new("millrace", "GetMetrics");
+    let principal = principal.asking(asked).map_err(|refused| ApiError::forbidden(refused.to_string()))?;
     principal.require_administrator()?;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::page(&app)))
 }

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use super::Writer;
 use crate::command::Command;
-use crate::{AccessKey, Allow, CatalogError, Device, DeviceCredential, Secret, StreamGlob};
+use crate::{AccessKey, Allow, CatalogError, Device, DeviceCredential, Policy, Secret, StreamGlob};
 
 impl Writer {
-    /// A new access key, of random or of the given id and secret.
+    /// A new access key, of random or of the given id and secret, that may do what `policy` says.
     pub fn create_access_key(
         &mut self,
         chosen: Option<(String, Secret)>,
+        policy: Option<Policy>,
     ) -> Result<Arc<AccessKey>, CatalogError> {
         let now = self.clock.now();
         let key = match chosen {
             Some((id, secret)) => AccessKey::chosen(id, secret, now)?,
             None => AccessKey::generate(self.entropy.as_ref(), false, now),
         };
-        self.add_access_key(key)
+        self.add_access_key(AccessKey { policy, ..key })
     }
 
     /// The root key: the one that stands, else a new one.

@@ -41,6 +41,9 @@ pub enum AuthError {
     /// A bearer token, password, URL token or session that is unknown, revoked or expired.
     #[error("{0}")]
     Token(&'static str),
+    /// Good credentials that do not allow what is asked.
+    #[error("{0}")]
+    NotAllowed(String),
 }
 
 impl AuthError {
@@ -55,6 +58,7 @@ impl AuthError {
             }
             Self::BodyTooLarge(_) => "RequestEntityTooLargeException",
             Self::BodyBroken => "IncompleteBodyException",
+            Self::NotAllowed(_) => "AccessDeniedException",
         }
     }
 
@@ -77,7 +81,8 @@ impl AuthError {
             | Self::Time(_)
             | Self::Service(_)
             | Self::BodyDigest
-            | Self::Token(_) => StatusCode::FORBIDDEN,
+            | Self::Token(_)
+            | Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyBroken => StatusCode::BAD_REQUEST,
         }

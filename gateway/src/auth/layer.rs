@@ -90,7 +90,7 @@ async fn signed(
     let secret = key.secret.expose();
     claim.verify(parts, &sha256_hex(&bytes), secret, app.clock.now())?;
     let bytes = claim.decode(bytes, secret)?;
-    Ok((Principal(Known::AccessKey(key)), bytes))
+    Ok((Principal::new(Known::AccessKey(key), &app.catalog, parts), bytes))
 }
 
 fn unsigned(app: &App, parts: &Parts) -> Result<Principal, AuthError> {
@@ -100,7 +100,7 @@ fn unsigned(app: &App, parts: &Parts) -> Result<Principal, AuthError> {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => app
                 .catalog
                 .device_by_token(token.trim())
-                .map(|device| Principal(Known::Device(device)))
+                .map(|device| Principal::new(Known::Device(device), &app.catalog, parts))
                 .ok_or(AuthError::Token("the bearer token is unknown or was revoked")),
             _ => Err(AuthError::Incomplete("Authorization must be AWS4-HMAC-SHA256 or Bearer.".into())),
         };

@@ -4,66 +4,21 @@
 //! handler takes it by naming [`Principal`], or `Option<Principal>` to let those through who show no
 //! credentials at all (a signed URL, the sign-in page). Wrong credentials are refused either way.
 
+mod asked;
 mod body;
 mod error;
 mod layer;
+mod principal;
 pub mod session;
 pub mod sigv4;
 
-use std::ops::Deref;
-
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use base::StreamName;
-use catalog::Action;
 use http::request::Parts;
 
-use crate::error::ApiError;
-
+pub use asked::Asked;
 pub use error::AuthError;
 pub use layer::{authenticate, verified_body};
-
-/// A caller who proved who they are, and by what.
-#[derive(Clone, Debug)]
-pub struct Principal(pub catalog::Principal);
-
-impl Principal {
-    /// Refuses, in the words of the native API, what the credentials do not allow.
-    pub fn require(&self, action: Action, stream: &StreamName) -> Result<(), ApiError> {
-        if self.may(action, stream) {
-            return Ok(());
-        }
-        let name = self.name();
-        let what = verb(action);
-        Err(ApiError::forbidden(format!("{name} may not {what} stream {stream}: ask for other credentials")))
-    }
-
-    /// Refuses devices: credentials, metrics and the like are for holders of an access key.
-    pub fn require_administrator(&self) -> Result<(), ApiError> {
-        match &self.0 {
-            catalog::Principal::AccessKey(_) => Ok(()),
-            other @ (catalog::Principal::Device(_) | catalog::Principal::Source) => Err(ApiError::forbidden(
-                format!("{} is a device credential; this needs an access key", other.name()),
-            )),
-        }
-    }
-}
-
-fn verb(action: Action) -> &'static str {
-    match action {
-        Action::Publish => "publish to",
-        Action::Play => "play",
-        Action::Create => "create",
-        Action::Manage => "manage",
-    }
-}
-
-impl Deref for Principal {
-    type Target = catalog::Principal;
-
-    fn deref(&self) -> &catalog::Principal {
-        &self.0
-    }
-}
+pub use principal::Principal;
 
 /// What [`authenticate`] leaves in a request's extensions.
 type Outcome = Result<Principal, AuthError>;
@@ -72,18 +27,23 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
-        parts.extensions.get::<Outcome>().cloned().unwrap_or(Err(AuthError::Missing))
+        let principal = parts.extensions.get::<Outcome>().cloned().unwrap_or(Err(AuthError::Missing))?;
+        // A route leaves here what a request to it asks for.
+        match parts.extensions.get::<Asked>() {
+            Some(asked) => principal.asking(*asked),
+            None => Ok(principal),
+        }
     }
 }
 
 impl<S: Sync> OptionalFromRequestParts<S> for Principal {
     type Rejection = AuthError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
-        match parts.extensions.get::<Outcome>().cloned() {
-            Some(Ok(principal)) => Ok(Some(principal)),
-            None | Some(Err(AuthError::Missing)) => Ok(None),
-            Some(Err(refused)) => Err(refused),
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, AuthError> {
+        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(principal) => Ok(Some(principal)),
+            Err(AuthError::Missing) => Ok(None),
+            Err(refused) => Err(refused),
         }
     }
 }

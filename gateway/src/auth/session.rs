@@ -60,7 +60,7 @@ pub fn caller(app: &App, parts: &Parts) -> Result<Principal, AuthError> {
         return Err(AuthError::Token("a signed-in page must send the header x-millrace-console"));
     }
     let key = app.catalog.access_key(&session.access_key_id).ok_or(AuthError::Missing)?;
-    Ok(Principal(Known::AccessKey(key)))
+    Ok(Principal::new(Known::AccessKey(key), &app.catalog, parts))
 }
 
 fn cookies(parts: &Parts) -> impl Iterator<Item = (&str, &str)> {

@@ -21,7 +21,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use base::{Entropy, Limits};
+use base::{Entropy, Limits, StreamName};
 use bytes::Bytes;
 use catalog::{Action, Stream};
 use futures::future::BoxFuture;
@@ -29,7 +29,7 @@ use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::app::{App, Arrival};
-use crate::auth::{Principal, verified_body};
+use crate::auth::{Asked, AuthError, Principal, verified_body};
 use crate::exception::{Code, Exception};
 use crate::{streams, video};
 use check::Check;
@@ -82,12 +82,13 @@ pub struct Context {
 impl Context {
     /// Refuses what the caller may not do to a stream.
     pub fn authorize(&self, action: Action, stream: &Stream) -> Result<(), Exception> {
-        if self.principal.may(action, &stream.name) {
-            return Ok(());
-        }
-        let name = self.principal.name();
-        let text = format!("{name} is not authorized to do this to {}", stream.arn);
-        Err(Exception::new(Code::NotAuthorized, text))
+        self.allow(action, &stream.name)
+    }
+
+    /// Refuses what the caller may not do to a stream of this name, which need not exist.
+    pub fn allow(&self, action: Action, stream: &StreamName) -> Result<(), Exception> {
+        let refused = |refused: AuthError| Exception::new(Code::AccessDenied, refused.to_string());
+        self.principal.check(action, stream).map_err(refused)
     }
 }
 
@@ -157,6 +158,8 @@ async fn run_entry(
 ) -> Response {
     let id = request_id(&*app.entropy);
     let verified = verified_body(&app, parts, body, entry.scope(), (entry.body_bytes)(&app.limits)).await;
+    let asked = Asked::new(entry.scope(), entry.name);
+    let verified = verified.and_then(|(principal, body)| Ok((principal.asking(asked)?, body)));
     let counted = Arc::clone(&app);
     let mut response = match verified {
         Err(refused) => target::refuse(wire, refused),
@@ -168,7 +171,7 @@ async fn run_entry(
                     "{} has no {exception}",
                     entry.name
                 );
-                if exception.code == Code::NotAuthorized {
+                if matches!(exception.code, Code::NotAuthorized | Code::AccessDenied) {
                     let (peer, operation) = (arrival.peer, entry.name);
                     tracing::warn!(%peer, operation, reason = exception.message, "request refused");
                 }

@@ -20,6 +20,7 @@ use super::params::bad;
 use super::route::{Access, Answer, CLOCK, END, Route, START, TOKEN};
 use super::viewer::ClipViewer;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 static CLIP: Route = Route {
@@ -27,6 +28,7 @@ static CLIP: Route = Route {
     path: "/v1/streams/{name}/clip.mp4",
     summary: "The whole fragments that start in a window, as one MP4 file; takes Range",
     access: Access::Viewer,
+    asked: Asked::video("GetClip"),
     query: &[START, END, CLOCK, TOKEN],
     body: None,
     answer: Answer::Other(200, "video/mp4"),

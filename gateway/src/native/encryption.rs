@@ -18,6 +18,7 @@ use super::params::{Body, Named, bad};
 use super::route::{Access, Answer, Field, Kind, Route};
 use super::streams::find;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 const PLACES: &[&str] = &["file", "command", "caller"];
@@ -27,6 +28,7 @@ static ROTATE_MASTER: Route = Route {
     path: "/v1/master-key",
     summary: "Change the master key: the key table is wrapped anew, footage stays as it is",
     access: Access::Administrator,
+    asked: Asked::own("RotateMasterKey"),
     query: &[],
     body: Some(&[Field::optional(
         "key",
@@ -48,6 +50,7 @@ static ROTATE_STREAM: Route = Route {
     path: "/v1/streams/{name}/key",
     summary: "Give a stream a new key for what it records from now on",
     access: Access::Administrator,
+    asked: Asked::own("RotateStreamKey"),
     query: &[],
     body: None,
     answer: Answer::Json(200, &[Field::new("epoch", Kind::Number, "how many keys it has had")]),

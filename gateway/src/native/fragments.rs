@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::routing::get;
-use base::{FragmentMeta, StreamName};
+use base::FragmentMeta;
 use catalog::{Action, StreamGlob};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, Uri};
@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::params::bad;
 use super::route::{Access, Answer, CLOCK, END, Field, Kind, Param, Route, START};
 use crate::app::App;
-use crate::auth::Principal;
+use crate::auth::Asked;
 use crate::error::ApiError;
 use crate::seal::Purpose;
 
@@ -44,6 +44,7 @@ static SEARCH: Route = Route {
     path: "/v1/fragments",
     summary: "Fragments of all streams, by time, stream, codec, labels and tags, oldest first",
     access: Access::Caller,
+    asked: Asked::video("ListFragments"),
     query: &[
         Param::new("stream", Kind::Text, "pattern of names: * ? [abc]; default *"),
         START,
@@ -103,7 +104,7 @@ async fn search(
 ) -> Result<Json<Fragments>, ApiError> {
     let params = SEARCH.params(&uri)?;
     let streams = params.text("stream").unwrap_or("*");
-    allowed(&who, streams)?;
+    who.require_streams(Action::Play, streams)?;
     let cursor = params.text("cursor").map(|sealed| {
         app.sealer
             .open::<String>(Purpose::NativePage, sealed)
@@ -121,17 +122,6 @@ async fn search(
     let fragments = fragments.try_collect().await?;
     let next_cursor = page.next.map(|next| app.sealer.seal(Purpose::NativePage, &next));
     Ok(Json(Fragments { fragments, next_cursor }))
-}
-
-/// A device sees the streams it may play, each by its name; patterns are for holders of an access key.
-fn allowed(who: &Principal, streams: &str) -> Result<(), ApiError> {
-    match &who.0 {
-        catalog::Principal::AccessKey(_) => Ok(()),
-        catalog::Principal::Device(_) | catalog::Principal::Source => match StreamName::new(streams) {
-            Ok(name) => who.require(Action::Play, &name),
-            Err(_) => Err(ApiError::forbidden("stream: a device names one stream that it may play")),
-        },
-    }
 }
 
 async fn tagged(app: &App, hit: Hit) -> Result<FragmentInfo, ApiError> {

@@ -16,6 +16,7 @@ use super::media::{gathered, streamed};
 use super::route::{Access, Answer, CLOCK, END, Route, START, TOKEN};
 use super::viewer::HlsViewer;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 /// Fragments of a live playlist that begins at no time in particular.
@@ -29,6 +30,7 @@ static INDEX: Route = Route {
     path: "/v1/streams/{name}/hls/index.m3u8",
     summary: "Play a stream by HLS: live without end, growing from start, complete with both",
     access: Access::Viewer,
+    asked: Asked::video("GetHLSStreamingSessionURL"),
     query: &[START, END, CLOCK, TOKEN],
     body: None,
     answer: Answer::Other(200, PLAYLIST),
@@ -40,6 +42,7 @@ static MEDIA: Route = Route {
     path: "/v1/streams/{name}/hls/{track}/playlist.m3u8",
     summary: "The media playlist of one track, as index.m3u8 names it",
     access: Access::Viewer,
+    asked: Asked::more_video("GetHLSStreamingSessionURL"),
     query: &[START, END, CLOCK, TOKEN],
     body: None,
     answer: Answer::Other(200, PLAYLIST),
@@ -51,6 +54,7 @@ static INIT: Route = Route {
     path: "/v1/streams/{name}/hls/{track}/init/{init}",
     summary: "An init segment, as EXT-X-MAP names it",
     access: Access::Viewer,
+    asked: Asked::more_video("GetHLSStreamingSessionURL"),
     query: &[TOKEN],
     body: None,
     answer: Answer::Other(200, SEGMENT),
@@ -62,6 +66,7 @@ static FRAGMENT: Route = Route {
     path: "/v1/streams/{name}/hls/{track}/{segment}",
     summary: "A media segment, as the media playlist names it",
     access: Access::Viewer,
+    asked: Asked::more_video("GetHLSStreamingSessionURL"),
     query: &[TOKEN],
     body: None,
     answer: Answer::Other(200, SEGMENT),

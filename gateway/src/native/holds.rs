@@ -16,6 +16,7 @@ use super::params::{Body, Named, bad, time};
 use super::route::{Access, Answer, Field, Kind, Route};
 use super::streams;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 const HOLD: &[Field] = &[
@@ -34,6 +35,7 @@ static LIST: Route = Route {
     path: "/v1/streams/{name}/holds",
     summary: "Every hold that a stream has or had",
     access: Access::Caller,
+    asked: Asked::own("ListHolds"),
     query: &[],
     body: None,
     answer: Answer::Json(
@@ -52,6 +54,7 @@ static SHOW: Route = Route {
     path: "/v1/streams/{name}/holds/{id}",
     summary: "One hold, standing or cleared, and who set and cleared it",
     access: Access::Caller,
+    asked: Asked::own("GetHold"),
     query: &[],
     body: None,
     answer: Answer::Json(200, HOLD),
@@ -63,6 +66,7 @@ static SET: Route = Route {
     path: "/v1/streams/{name}/holds/{id}",
     summary: "Hold a span of time: whatever lies in it, by either clock, stays until the hold is cleared",
     access: Access::Administrator,
+    asked: Asked::own("PutHold"),
     query: &[],
     body: Some(&[
         Field::new("start", Kind::Time, "the first moment that is held"),
@@ -78,6 +82,7 @@ static CLEAR: Route = Route {
     path: "/v1/streams/{name}/holds/{id}",
     summary: "Clear a hold for good; what it was, and who cleared it, stays",
     access: Access::Administrator,
+    asked: Asked::own("ClearHold"),
     query: &[],
     body: None,
     answer: Answer::Json(200, HOLD),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::caller::Caller;
 use super::route::{Access, Answer, Field, Kind, Route};
 use crate::app::{App, BaseUrls};
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 const URLS: &[Field] = &[
@@ -25,6 +26,7 @@ static INFO: Route = Route {
     path: "/v1/info",
     summary: "Version, account and addresses of this installation",
     access: Access::Caller,
+    asked: Asked::own("GetInfo"),
     query: &[],
     body: None,
     answer: Answer::Json(

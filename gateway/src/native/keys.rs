@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use catalog::{Allow, Catalog, Secret, StreamGlob};
+use catalog::{Allow, Catalog, Policy, Secret, StreamGlob};
 use http::{Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,15 +15,30 @@ use super::caller::Caller;
 use super::params::{Body, bad};
 use super::route::{Access, Answer, Field, Kind, Route};
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 const RIGHTS: &[&str] = &["publish", "play", "create"];
+
+const STATEMENT: &[Field] = &[
+    Field::optional("Sid", Kind::Text, "a name"),
+    Field::new("Effect", Kind::Choice(&["Allow", "Deny"]), "what it says"),
+    Field::new("Action", Kind::List(&Kind::Text), "SERVICE:OPERATION, with * and ?; one may stand alone"),
+    Field::new("Resource", Kind::List(&Kind::Text), "ARNs, with * and ?; one may stand alone"),
+];
+
+const POLICY: &[Field] = &[
+    Field::optional("Version", Kind::Text, "2012-10-17"),
+    Field::optional("Id", Kind::Text, "a name"),
+    Field::new("Statement", Kind::List(&Kind::Object(STATEMENT)), "as AWS IAM writes them"),
+];
 
 const KEY: &[Field] = &[
     Field::new("access_key_id", Kind::Text, "its id"),
     Field::new("root", Kind::Boolean, "whether it is the one in DATA/credentials"),
     Field::new("created", Kind::Time, "when it was made"),
     Field::optional("revoked", Kind::Time, "since when it is good no more"),
+    Field::optional("policy", Kind::Object(POLICY), "what it may do; everything, where there is none"),
 ];
 
 const DEVICE: &[Field] = &[
@@ -39,6 +54,7 @@ static LIST: Route = Route {
     path: "/v1/keys",
     summary: "All credentials, without their secrets",
     access: Access::Administrator,
+    asked: Asked::own("ListKeys"),
     query: &[],
     body: None,
     answer: Answer::Json(
@@ -56,10 +72,12 @@ static CREATE: Route = Route {
     path: "/v1/keys",
     summary: "Make an access key; its secret is told once",
     access: Access::Administrator,
+    asked: Asked::own("CreateKey"),
     query: &[],
     body: Some(&[
         Field::optional("access_key_id", Kind::Text, "a chosen id, with secret_access_key"),
         Field::optional("secret_access_key", Kind::Text, "a chosen secret, with access_key_id"),
+        Field::optional("policy", Kind::Object(POLICY), "what it may do; everything, where there is none"),
     ]),
     answer: Answer::Json(
         201,
@@ -76,6 +94,7 @@ static REVOKE: Route = Route {
     path: "/v1/keys/{id}",
     summary: "Revoke an access key by its id, or a device credential by its username",
     access: Access::Administrator,
+    asked: Asked::own("RevokeKey"),
     query: &[],
     body: None,
     answer: Answer::Empty(204),
@@ -87,6 +106,7 @@ static CREATE_DEVICE: Route = Route {
     path: "/v1/devices",
     summary: "Make a credential for a camera or a player; it is told once",
     access: Access::Administrator,
+    asked: Asked::own("CreateDevice"),
     query: &[],
     body: Some(&[
         Field::new("stream", Kind::Text, "pattern of the streams it is for: * ? [abc]"),
@@ -119,7 +139,13 @@ async fn list(State(app): State<Arc<App>>, Caller(who): Caller, uri: Uri) -> Res
 pub fn credentials(catalog: &Catalog) -> Value {
     let keys = catalog.access_keys();
     let keys = keys.iter().map(|key| {
-        json!({ "access_key_id": key.id, "root": key.root, "created": key.created, "revoked": key.revoked })
+        json!({
+            "access_key_id": key.id,
+            "root": key.root,
+            "created": key.created,
+            "revoked": key.revoked,
+            "policy": key.policy,
+        })
     });
     let devices = catalog.devices();
     let devices = devices.iter().map(|device| {
@@ -140,29 +166,25 @@ pub fn credentials(catalog: &Catalog) -> Value {
 struct Chosen {
     access_key_id: Option<String>,
     secret_access_key: Option<String>,
+    policy: Option<Value>,
 }
 
 async fn create(
     State(app): State<Arc<App>>,
     Caller(who): Caller,
     uri: Uri,
-    Body(chosen): Body<Chosen>,
+    Body(Chosen { access_key_id, secret_access_key, policy }): Body<Chosen>,
 ) -> Result<Response, ApiError> {
     CREATE.params(&uri)?;
     who.require_administrator()?;
-    let chosen = match chosen {
-        Chosen { access_key_id: None, secret_access_key: None } => None,
-        Chosen { access_key_id: Some(id), secret_access_key: Some(secret) } => {
-            Some((id, Secret::new(secret)))
-        }
-        Chosen { access_key_id: Some(_), secret_access_key: None } => {
-            return Err(bad("secret_access_key", "goes with a chosen access_key_id"));
-        }
-        Chosen { access_key_id: None, secret_access_key: Some(_) } => {
-            return Err(bad("access_key_id", "goes with a chosen secret_access_key"));
-        }
+    let policy = policy.map(|json| Policy::parse(&json.to_string())).transpose()?;
+    let chosen = match (access_key_id, secret_access_key) {
+        (None, None) => None,
+        (Some(id), Some(secret)) => Some((id, Secret::new(secret))),
+        (Some(_), None) => return Err(bad("secret_access_key", "goes with a chosen access_key_id")),
+        (None, Some(_)) => return Err(bad("access_key_id", "goes with a chosen secret_access_key")),
     };
-    let key = app.catalog.create_access_key(chosen).await?;
+    let key = app.catalog.create_access_key(chosen, policy).await?;
     let told = json!({ "access_key_id": key.id, "secret_access_key": key.secret.expose() });
     Ok((StatusCode::CREATED, Json(told)).into_response())
 }

@@ -14,6 +14,7 @@ use super::params::{Body, Named};
 use super::route::{Access, Answer, Route};
 use super::streams;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 static SHOW: Route = Route {
@@ -21,6 +22,7 @@ static SHOW: Route = Route {
     path: "/v1/streams/{name}/labels",
     summary: "A stream's labels",
     access: Access::Caller,
+    asked: Asked::own("GetLabels"),
     query: &[],
     body: None,
     answer: Answer::Tags(200),
@@ -32,6 +34,7 @@ static REPLACE: Route = Route {
     path: "/v1/streams/{name}/labels",
     summary: "Replace a stream's labels; older fragments are found by them too",
     access: Access::Administrator,
+    asked: Asked::own("PutLabels"),
     query: &[],
     body: Some(&[]),
     answer: Answer::Tags(200),

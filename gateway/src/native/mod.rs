@@ -69,6 +69,6 @@ static ROUTES: &[&[&Route]] = &[
 /// layer.
 pub fn routes() -> Router<Arc<App>> {
     let all = ROUTES.iter().copied().flatten();
-    let router = all.fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
+    let router = all.fold(Router::new(), |router, route| router.route(route.path, route.mounted()));
     router.method_not_allowed_fallback(refusal::other_method)
 }

@@ -16,6 +16,7 @@ static DOCUMENT: Route = Route {
     path: "/v1/openapi.json",
     summary: "This document",
     access: Access::Caller,
+    asked: None,
     query: &[],
     body: None,
     answer: Answer::Json(200, &[]),

@@ -15,6 +15,7 @@ use super::params::Body;
 use super::route::{Access, Answer, Field, Kind, Route};
 use super::source;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 const TRACK: &[Field] = &[
@@ -34,6 +35,7 @@ static PROBE: Route = Route {
     path: "/v1/probe",
     summary: "Look at a camera for up to ten seconds: what it offers and what it really sends",
     access: Access::Administrator,
+    asked: Asked::own("Probe"),
     query: &[],
     body: Some(&[
         Field::new("url", Kind::Text, "as of a stream's source"),

@@ -15,6 +15,7 @@ use super::params::{Body, Named};
 use super::route::{Access, Answer, Field, Kind, Route};
 use super::streams;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 const HOURS: Kind = Kind::Whole { least: 0, most: 87_600 };
@@ -30,6 +31,7 @@ static SHOW: Route = Route {
     path: "/v1/streams/{name}/retention",
     summary: "How long, and how much, a stream keeps",
     access: Access::Caller,
+    asked: Asked::own("GetRetention"),
     query: &[],
     body: None,
     answer: Answer::Json(200, RETENTION),
@@ -41,6 +43,7 @@ static REPLACE: Route = Route {
     path: "/v1/streams/{name}/retention",
     summary: "Replace a stream's retention: whichever limit is met first, the oldest fragments go",
     access: Access::Administrator,
+    asked: Asked::video("UpdateDataRetention"),
     query: &[],
     body: Some(RETENTION),
     answer: Answer::Json(200, RETENTION),

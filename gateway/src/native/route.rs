@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::routing::MethodRouter;
 use http::Method;
 use http::Uri;
 
 use super::params::Params;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 /// One method of one path. Mounting, parameter checks and the OpenAPI document all come from it.
@@ -18,6 +20,8 @@ pub(super) struct Route {
     /// One line: what it does.
     pub(super) summary: &'static str,
     pub(super) access: Access,
+    /// What a policy has to allow; nothing, where everyone with credentials may.
+    pub(super) asked: Option<Asked>,
     /// Everything that may stand in the query.
     pub(super) query: &'static [Param],
     /// Members of the JSON body, where it takes one.
@@ -27,6 +31,14 @@ pub(super) struct Route {
 }
 
 impl Route {
+    /// The handler, which finds here what its caller asks for.
+    pub(super) fn mounted(&self) -> MethodRouter<Arc<App>> {
+        match self.asked {
+            Some(asked) => (self.handler)().route_layer(Extension(asked)),
+            None => (self.handler)(),
+        }
+    }
+
     /// The query of a request to this route.
     ///
     /// # Errors

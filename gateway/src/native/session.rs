@@ -27,6 +27,7 @@ static SHOW: Route = Route {
     path: "/v1/session",
     summary: "Who the request's credentials belong to",
     access: Access::Caller,
+    asked: None,
     query: &[],
     body: None,
     answer: Answer::Json(200, PRINCIPAL),
@@ -38,6 +39,7 @@ static SIGN_IN: Route = Route {
     path: "/v1/session",
     summary: "Sign in with an access key: sets a cookie for 12 hours",
     access: Access::Public,
+    asked: None,
     query: &[],
     body: Some(&[
         Field::new("access_key_id", Kind::Text, "aws_access_key_id of DATA/credentials"),
@@ -52,6 +54,7 @@ static SIGN_OUT: Route = Route {
     path: "/v1/session",
     summary: "Sign out: removes the cookie",
     access: Access::Public,
+    asked: None,
     query: &[],
     body: None,
     answer: Answer::Empty(204),

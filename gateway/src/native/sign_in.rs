@@ -29,6 +29,7 @@ static USE: Route = Route {
     path: "/signin",
     summary: "Sign in by a one-time link, as `make run` prints it",
     access: Access::Public,
+    asked: None,
     query: &[Param::new("token", Kind::Text, "of the link; good once, for ten minutes")],
     body: None,
     answer: Answer::Other(303, "text/html"),

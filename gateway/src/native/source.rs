@@ -17,6 +17,7 @@ use super::params::{Body, Named};
 use super::route::{Access, Answer, Field, Kind, Route};
 use super::streams;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 /// How packets come.
@@ -65,6 +66,7 @@ static SHOW: Route = Route {
     path: "/v1/streams/{name}/source",
     summary: "Where a stream is pulled from, and how that goes",
     access: Access::Administrator,
+    asked: Asked::own("GetSource"),
     query: &[],
     body: None,
     answer: Answer::Json(200, SOURCE),
@@ -76,6 +78,7 @@ static REPLACE: Route = Route {
     path: "/v1/streams/{name}/source",
     summary: "Pull a stream from a camera, in place of the source that it may have; makes the stream where there is none",
     access: Access::Administrator,
+    asked: Asked::own("PutSource"),
     query: &[],
     body: Some(WANTED),
     answer: Answer::Json(200, SOURCE),
@@ -87,6 +90,7 @@ static REMOVE: Route = Route {
     path: "/v1/streams/{name}/source",
     summary: "Pull a stream no more; what was recorded stays",
     access: Access::Administrator,
+    asked: Asked::own("DeleteSource"),
     query: &[],
     body: None,
     answer: Answer::Empty(204),

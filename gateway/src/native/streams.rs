@@ -19,7 +19,7 @@ use super::params::{Body, Named};
 use super::route::{Access, Answer, Field, Kind, Route};
 use super::source;
 use crate::app::App;
-use crate::auth::Principal;
+use crate::auth::{Asked, Principal};
 use crate::error::ApiError;
 
 const STATES: &[&str] = &["live", "stale", "offline"];
@@ -74,6 +74,7 @@ static LIST: Route = Route {
     path: "/v1/streams",
     summary: "All streams that the caller may see, with their state",
     access: Access::Caller,
+    asked: Asked::video("ListStreams"),
     query: &[],
     body: None,
     answer: Answer::Json(
@@ -88,6 +89,7 @@ static SHOW: Route = Route {
     path: "/v1/streams/{name}",
     summary: "One stream and how its recording does",
     access: Access::Caller,
+    asked: Asked::video("DescribeStream"),
     query: &[],
     body: None,
     answer: Answer::Joined(200, SUMMARY, DETAIL),
@@ -99,6 +101,7 @@ static CREATE: Route = Route {
     path: "/v1/streams/{name}",
     summary: "Make a stream",
     access: Access::Administrator,
+    asked: Asked::video("CreateStream"),
     query: &[],
     body: Some(&[
         Field::optional(
@@ -117,6 +120,7 @@ static DELETE: Route = Route {
     path: "/v1/streams/{name}",
     summary: "Delete a stream and everything in it, at once and for ever",
     access: Access::Administrator,
+    asked: Asked::video("DeleteStream"),
     query: &[],
     body: None,
     answer: Answer::Empty(204),

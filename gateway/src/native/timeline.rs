@@ -16,6 +16,7 @@ use super::params::{Named, bad};
 use super::route::{Access, Answer, Field, Kind, Param, Route};
 use super::streams;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 const MOST: usize = 10_000;
@@ -35,6 +36,7 @@ static TIMELINE: Route = Route {
     path: "/v1/streams/{name}/timeline",
     summary: "How much of each part of a time span there is footage of, by producer time",
     access: Access::Caller,
+    asked: Asked::video("ListFragments"),
     query: &[
         Param::new("start", Kind::Time, "default: a day before end"),
         Param::new("end", Kind::Time, "default: now"),

@@ -20,6 +20,7 @@ use super::route::{Access, Answer, CLOCKS, Field, Kind, Route};
 use super::streams;
 use super::viewer::{Format, Grant};
 use crate::app::{App, Arrival};
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 /// A week: as long as AWS's presigned URLs.
@@ -31,6 +32,7 @@ static SIGN: Route = Route {
     path: "/v1/streams/{name}/urls",
     summary: "Make a URL that plays one window of a stream without other credentials",
     access: Access::Caller,
+    asked: Asked::own("CreateUrl"),
     query: &[],
     body: Some(&[
         Field::new(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::params::{self, Named, Params};
 use super::{caller, streams};
 use crate::app::App;
-use crate::auth::Principal;
+use crate::auth::{Asked, Principal};
 use crate::error::ApiError;
 use crate::seal::Purpose;
 
@@ -28,6 +28,17 @@ const PLAYLIST_TOKEN: Duration = Duration::from_hours(12);
 pub(super) enum Format {
     Hls,
     Clip,
+}
+
+impl Format {
+    /// What a policy has to allow.
+    const fn asked(self) -> Asked {
+        let operation = match self {
+            Self::Hls => "GetHLSStreamingSessionURL",
+            Self::Clip => "GetClip",
+        };
+        Asked { goes_on: true, ..Asked::new("kinesisvideo", operation) }
+    }
 }
 
 /// What a signed URL grants. Sealed into its token.
@@ -89,12 +100,11 @@ impl Grant {
     /// The grant in a token, if it is good for this and whoever gave it still may.
     fn open(app: &App, token: &str, stream: &Stream, format: Format) -> Option<Self> {
         let grant: Self = app.sealer.open(Purpose::SignedUrl, token)?;
-        let may = || match app.catalog.access_key(&grant.by) {
-            Some(_) => true,
-            None => app
-                .catalog
-                .device_by_username(&grant.by)
-                .is_some_and(|device| catalog::Principal::Device(device).may(Action::Play, &stream.name)),
+        let may = || {
+            let key = app.catalog.access_key(&grant.by).map(catalog::Principal::AccessKey);
+            let device = || app.catalog.device_by_username(&grant.by).map(catalog::Principal::Device);
+            let by = key.or_else(device).map(|by| Principal::behind_url(by, &app.catalog, format.asked()));
+            by.is_some_and(|by| by.may(Action::Play, &stream.name))
         };
         let fits = grant.stream == stream.id && grant.format == format;
         (fits && grant.expires > app.clock.now().millis() && may()).then_some(grant)

@@ -21,7 +21,7 @@ use ingest::whip::{OfferError, Patched, WhipError};
 use super::params::Named;
 use super::route::{Access, Answer, Route};
 use crate::app::{App, Arrival};
-use crate::auth::{AuthError, Principal};
+use crate::auth::{Asked, AuthError, Principal};
 use crate::error::ApiError;
 
 /// Where the paths begin.
@@ -41,6 +41,7 @@ static PUBLISH: Route = Route {
     path: "/whip/{name}",
     summary: "Publish by WebRTC (WHIP, RFC 9725): an SDP offer in, the answer out, the session in Location",
     access: Access::Caller,
+    asked: Asked::video("PutMedia"),
     query: &[],
     body: None,
     answer: Answer::Other(201, SDP),
@@ -52,6 +53,7 @@ static ABOUT: Route = Route {
     path: "/whip/{name}",
     summary: "What a WHIP endpoint takes",
     access: Access::Public,
+    asked: None,
     query: &[],
     body: None,
     answer: Answer::Empty(204),
@@ -63,6 +65,7 @@ static TRICKLE: Route = Route {
     path: "/whip/{name}/{session}",
     summary: "Name ICE candidates (If-Match: the ETag), or restart ICE (If-Match: *), by an SDP fragment",
     access: Access::Caller,
+    asked: Asked::video("PutMedia"),
     query: &[],
     body: None,
     answer: Answer::Other(200, FRAGMENT),
@@ -74,6 +77,7 @@ static END: Route = Route {
     path: "/whip/{name}/{session}",
     summary: "End a WHIP session: answered when all of it is stored",
     access: Access::Caller,
+    asked: Asked::video("PutMedia"),
     query: &[],
     body: None,
     answer: Answer::Empty(200),
@@ -85,6 +89,7 @@ static ABOUT_SESSION: Route = Route {
     path: "/whip/{name}/{session}",
     summary: "What a WHIP session takes",
     access: Access::Public,
+    asked: None,
     query: &[],
     body: None,
     answer: Answer::Empty(204),
@@ -133,7 +138,7 @@ async fn publish(
     offer: Bytes,
 ) -> Result<Response, Response> {
     require_type(&headers, SDP)?;
-    let by = ingest::Publisher { peer: arrival.peer, principal: principal.0 };
+    let by = ingest::Publisher { peer: arrival.peer, principal: principal.known().clone() };
     let made = app.whip.publish(&name, &by, &offer).await.map_err(refusal)?;
     let headers = [
         (CONTENT_TYPE, SDP.to_owned()),

@@ -82,11 +82,7 @@ impl Operation for CreateStream {
         let app = &context.app;
         let text = input.stream_name.unwrap_or_default();
         let name = StreamName::new(&text).map_err(|_| absent(app, &text))?;
-        if !context.principal.may(Action::Manage, &name) {
-            let who = context.principal.name();
-            let text = format!("{who} is not authorized to create the stream {name}");
-            return Err(Exception::new(Code::NotAuthorized, text));
-        }
+        context.allow(Action::Manage, &name)?;
         if input.warm_throughput.is_some_and(|throughput| throughput > 0) {
             return Err(Exception::invalid("WarmThroughputMiBps is not offered: throughput is not limited."));
         }

@@ -106,11 +106,7 @@ pub fn check_id(id: Option<&str>, check: &mut Check) {
 
 /// Refuses what the caller may not do to a stream.
 pub fn authorize(context: &Context, action: Action, stream: &DataStream) -> Result<(), Exception> {
-    if context.principal.may(action, &stream.name) {
-        return Ok(());
-    }
-    let who = context.principal.name();
-    Err(Exception::new(Code::NotAuthorized, format!("{who} is not authorized to do this to {}", stream.arn)))
+    context.allow(action, &stream.name)
 }
 
 /// ResourceNotFoundException for a stream, in AWS's words.

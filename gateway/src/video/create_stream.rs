@@ -90,10 +90,7 @@ impl Operation for CreateStream {
         }
         let name = StreamName::new(&input.stream_name.unwrap_or_default())
             .map_err(|error| Exception::invalid(error.to_string()))?;
-        if !context.principal.may(Action::Manage, &name) {
-            let text = format!("{} is not authorized to create streams", context.principal.name());
-            return Err(Exception::new(Code::NotAuthorized, text));
-        }
+        context.allow(Action::Manage, &name)?;
         let hours = input.data_retention_in_hours.unwrap_or(0);
         let new = NewStream {
             tags: input.tags.unwrap_or_default(),

@@ -125,7 +125,7 @@ impl World {
 
     /// Someone who sets holds.
     async fn by(&self) -> Principal {
-        Principal::AccessKey(self.catalog.create_access_key(None).await.unwrap())
+        Principal::AccessKey(self.catalog.create_access_key(None, None).await.unwrap())
     }
 
     /// Holds a span of a stream's time, in milliseconds.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use catalog::{Allow, Secret, StreamGlob};
+use catalog::{Allow, Policy, Secret, StreamGlob};
 use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ pub(in crate::cli) struct Create {
     /// What the device may: a list of publish, play, create (the first push makes the stream)
     #[arg(long, value_name = "RIGHTS", requires = "stream")]
     allow: Option<String>,
+    /// A file with an IAM policy that says what the access key may; everything, without one
+    #[arg(long, value_name = "FILE", conflicts_with = "stream")]
+    policy: Option<PathBuf>,
     /// A chosen access key id
     #[arg(long, value_name = "ID", requires = "secret_file", conflicts_with = "stream")]
     access_key_id: Option<String>,
@@ -33,7 +36,7 @@ pub(in crate::cli) struct Create {
 
 /// A credential to be made.
 pub(super) enum Wanted {
-    AccessKey(Option<(String, Secret)>),
+    AccessKey(Option<(String, Secret)>, Option<Policy>),
     Device(StreamGlob, Allow),
 }
 
@@ -42,23 +45,29 @@ impl Create {
         if let (Some(glob), Some(allow)) = (&self.stream, &self.allow) {
             return Ok(Wanted::Device(glob.parse()?, allow.parse()?));
         }
-        let (Some(id), Some(path)) = (&self.access_key_id, &self.secret_file) else {
-            return Ok(Wanted::AccessKey(None));
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path).map_err(|source| CliError::File { path: path.clone(), source })
         };
-        let secret =
-            std::fs::read_to_string(path).map_err(|source| CliError::File { path: path.clone(), source })?;
-        Ok(Wanted::AccessKey(Some((id.clone(), Secret::new(secret.trim())))))
+        let policy = self.policy.as_ref().map(read).transpose()?;
+        let policy = policy.map(|json| Policy::parse(&json)).transpose()?;
+        let chosen = self.access_key_id.as_ref().zip(self.secret_file.as_ref());
+        let chosen =
+            chosen.map(|(id, path)| Ok::<_, CliError>((id.clone(), Secret::new(read(path)?.trim()))));
+        Ok(Wanted::AccessKey(chosen.transpose()?, policy))
     }
 }
 
 impl Keys {
     pub(super) fn create(&self, wanted: Wanted) -> Result<Value, CliError> {
         match (self, wanted) {
-            (Self::Running(client), Wanted::AccessKey(chosen)) => {
-                let body = chosen.map_or_else(
-                    || json!({}),
-                    |(id, secret)| json!({ "access_key_id": id, "secret_access_key": secret.expose() }),
-                );
+            (Self::Running(client), Wanted::AccessKey(chosen, policy)) => {
+                let mut body = json!({});
+                if let Some((id, secret)) = chosen {
+                    body = json!({ "access_key_id": id, "secret_access_key": secret.expose() });
+                }
+                if let Some(policy) = policy {
+                    body["policy"] = json!(policy);
+                }
                 client.call(Method::POST, "/v1/keys", Some(&body))
             }
             (Self::Running(client), Wanted::Device(glob, allow)) => {
@@ -69,8 +78,8 @@ impl Keys {
                     Some(&json!({ "stream": glob.as_str(), "allow": allow })),
                 )
             }
-            (Self::Stopped { catalog, runtime, .. }, Wanted::AccessKey(chosen)) => {
-                let key = runtime.block_on(catalog.create_access_key(chosen))?;
+            (Self::Stopped { catalog, runtime, .. }, Wanted::AccessKey(chosen, policy)) => {
+                let key = runtime.block_on(catalog.create_access_key(chosen, policy))?;
                 Ok(json!({ "access_key_id": key.id, "secret_access_key": key.secret.expose() }))
             }
             (Self::Stopped { catalog, runtime, .. }, Wanted::Device(glob, allow)) => {
@@ -118,7 +127,8 @@ pub(super) fn table(found: &Value) -> String {
     let mut out = String::new();
     for key in entries("access_keys") {
         let root = if key["root"] == true { "  root" } else { "" };
-        let _ = writeln!(out, "{}  access key{root}{}", text(&key["access_key_id"]), state(&key));
+        let policy = if key["policy"].is_null() { "" } else { "  policy" };
+        let _ = writeln!(out, "{}  access key{root}{policy}{}", text(&key["access_key_id"]), state(&key));
     }
     for device in entries("devices") {
         let allow: Vec<String> = device["allow"].as_array().into_iter().flatten().map(text).collect();

@@ -25,6 +25,7 @@ pub(super) enum KeysCommand {
     #[command(after_help = "\
 Examples:
   millrace keys create                                            an access key for API clients
+  millrace keys create --policy orders.json                       one that may do what an IAM policy says
   millrace keys create --stream front-door --allow publish,create     a camera
   millrace keys create --stream 'yard-*' --allow play --json          a viewer
   millrace keys create --access-key-id AKIDEXAMPLE --secret-file secret.txt")]

@@ -2,6 +2,7 @@
 
 mod answers;
 mod encryption;
+mod policy;
 mod sign_in;
 mod source;
 mod space;

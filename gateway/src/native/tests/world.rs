@@ -79,7 +79,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock::default());
         let app = open(dir.path(), Arc::clone(&clock) as Arc<dyn Clock>);
-        let key = app.catalog.create_access_key(None).await.unwrap();
+        let key = app.catalog.create_access_key(None, None).await.unwrap();
         let root = Credentials { access_key_id: key.id.clone(), secret: key.secret.expose().to_owned() };
         let router = router(Arc::clone(&app));
         let world = Self { app, clock, root, router, _dir: dir };
