@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data_stream::DataStreamRecord;
 use crate::stream::StreamRecord;
-use crate::{AccessKey, CatalogError, Consumer, Device, Hold, Source};
+use crate::{AccessKey, CatalogError, Consumer, Device, Hold, MediaSecret, Source};
 
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -35,6 +35,10 @@ pub(crate) enum Command {
     PutSource(Source),
     /// The stream has no source any more.
     DeleteSource(StreamId),
+    /// A secret is as said from now on, new or changed, and so are the sources whose URL it holds.
+    PutMediaSecret(MediaSecret),
+    /// The secret of this name is gone.
+    DeleteMediaSecret(String),
     /// A consumer of a stream is as said from now on.
     PutConsumer(Consumer),
     /// A consumer is gone.
@@ -105,7 +109,7 @@ pub fn stream_name(command: &[u8]) -> Option<(StreamId, StreamName)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Allow, NewStream, Secret, SourceTransport, StreamGlob};
+    use crate::{Allow, Edge, EdgeSchedule, NewStream, Secret, SourceTransport, StreamGlob};
     use base::{Tags, Timestamp, TimestampSource};
     use proptest::prelude::*;
     use std::time::Duration;
@@ -168,12 +172,33 @@ mod tests {
     }
 
     fn any_source() -> impl Strategy<Value = Command> {
-        (any::<u64>(), ".{0,40}", any_time(), 0..3_usize).prop_map(|(stream, url, set, at)| {
+        let edge = proptest::option::of((".{0,20}", any_time(), any::<Option<u32>>()));
+        (any::<u64>(), ".{0,40}", any_time(), 0..3_usize, edge).prop_map(|(stream, url, set, at, edge)| {
             let transport = [SourceTransport::Auto, SourceTransport::Tcp, SourceTransport::Udp][at];
             let timestamps = [TimestampSource::Auto, TimestampSource::Camera, TimestampSource::Server][at];
             let stream = StreamId(stream);
-            Command::PutSource(Source { stream, url: Secret::new(url), transport, timestamps, set })
+            let edge = edge.map(|(text, created, number): (String, _, Option<u32>)| Edge {
+                hub_device_arn: text.clone(),
+                secret_arn: text.clone(),
+                schedule: number.map(|duration_secs| EdgeSchedule { expression: text, duration_secs }),
+                retention_hours: number,
+                delete_after_upload: number.map(|number| number % 2 == 0),
+                created,
+            });
+            Command::PutSource(Source { stream, url: Secret::new(url), transport, timestamps, set, edge })
         })
+    }
+
+    fn any_media_secret() -> impl Strategy<Value = Command> {
+        (".{0,20}", ".{0,40}", any_time(), any_time(), any::<bool>()).prop_map(
+            |(name, url, created, changed, there)| {
+                if !there {
+                    return Command::DeleteMediaSecret(name);
+                }
+                let (arn, media_uri) = (url.clone(), Secret::new(url));
+                Command::PutMediaSecret(MediaSecret { name, arn, media_uri, created, changed })
+            },
+        )
     }
 
     fn any_data_stream() -> impl Strategy<Value = Command> {
@@ -210,6 +235,7 @@ mod tests {
             any_credential(),
             any_hold(),
             any_source(),
+            any_media_secret(),
             any::<u64>().prop_map(|id| Command::DeleteSource(StreamId(id))),
             any::<u64>().prop_map(|id| Command::DeleteStream(StreamId(id))),
             any::<u64>().prop_map(|id| Command::KeyDestroyed(StreamId(id))),

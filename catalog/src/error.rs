@@ -55,6 +55,23 @@ pub enum CatalogError {
     /// The stream has no source.
     #[error("the stream {0} has no source")]
     NoSuchSource(StreamName),
+    /// The stream has no edge configuration.
+    #[error("the stream {0} has no edge configuration")]
+    NoSuchEdge(StreamName),
+    /// There is no such secret, or no longer.
+    #[error("there is no secret {0}")]
+    NoSuchSecret(String),
+    /// An edge configuration names the secret.
+    #[error("the secret {name} is named by the edge configuration of the stream {stream}: delete that first")]
+    SecretInUse {
+        /// The secret's name.
+        name: String,
+        /// The stream, or one of them.
+        stream: StreamName,
+    },
+    /// As many secrets as there may be.
+    #[error("there are {0} secrets, as many as may be: delete some")]
+    TooManySecrets(usize),
     /// The access key's id is taken, also by one that was revoked.
     #[error("an access key {0} exists or existed: choose another id")]
     AccessKeyExists(String),

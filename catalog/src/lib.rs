@@ -1,5 +1,5 @@
-//! What exists and who may: video streams, their labels, tags, evidence holds and sources, data streams
-//! and their consumers, access keys, device credentials.
+//! What exists and who may: video streams, their labels, tags, evidence holds and sources, secrets that hold
+//! URLs of cameras, data streams and their consumers, access keys, device credentials.
 //!
 //! Everything is a command in the log's control lane. One writer validates a change, appends its
 //! command, and answers when the command is durable and applied; followers of the lane keep the
@@ -22,10 +22,13 @@ mod credentials_file;
 mod data_stream;
 mod data_stream_catalog;
 mod device;
+mod edge;
+mod edge_catalog;
 mod error;
 mod glob;
 mod hold;
 mod lane;
+mod media_secret;
 mod mirror;
 mod policy;
 mod principal;
@@ -44,9 +47,11 @@ pub use data_stream::{
     Consumer, DataStream, DataStreamUpdate, FRAGMENTS_PREFIX, NewDataStream, Shard, StreamMode,
 };
 pub use device::{Allow, Device, DeviceCredential};
+pub use edge::{Edge, EdgeSchedule, NewEdge};
 pub use error::CatalogError;
 pub use glob::StreamGlob;
 pub use hold::{Cleared, Hold, NewHold};
+pub use media_secret::MediaSecret;
 pub use policy::{Policy, Verdict};
 pub use principal::{Action, Principal};
 pub use secret::Secret;

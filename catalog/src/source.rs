@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::{StreamId, Timestamp, TimestampSource};
 use serde::{Deserialize, Serialize};
 
-use crate::{CatalogError, Secret};
+use crate::{CatalogError, Edge, Secret};
 
 /// Bytes of a source's URL.
 const URL_BYTES: usize = 4096;
@@ -41,6 +41,9 @@ pub struct Source {
     pub timestamps: TimestampSource,
     /// When it was set.
     pub set: Timestamp,
+    /// The edge configuration that it is the source of, where an AWS client set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<Edge>,
 }
 
 /// A source to be set.
@@ -57,21 +60,32 @@ pub struct NewSource {
 impl NewSource {
     /// Whether everything is within its limits.
     pub(crate) fn check(&self) -> Result<(), CatalogError> {
-        if (1..=URL_BYTES).contains(&self.url.expose().len()) {
-            return Ok(());
-        }
-        Err(CatalogError::Invalid { what: "url", why: format!("1 to {URL_BYTES} bytes") })
+        check_url("url", &self.url)
     }
 
     pub(crate) fn set(self, stream: StreamId, now: Timestamp) -> Source {
         let Self { url, transport, timestamps } = self;
-        Source { stream, url, transport, timestamps, set: now }
+        Source { stream, url, transport, timestamps, set: now, edge: None }
     }
 }
 
 impl Source {
     /// Whether it says what `new` asks for.
     pub(crate) fn is(&self, new: &NewSource) -> bool {
-        (&self.url, self.transport, self.timestamps) == (&new.url, new.transport, new.timestamps)
+        let given = (&self.url, self.transport, self.timestamps);
+        self.edge.is_none() && given == (&new.url, new.transport, new.timestamps)
     }
+
+    /// Whether its URL is the one in this secret.
+    pub(crate) fn names_secret(&self, arn: &str) -> bool {
+        self.edge.as_ref().is_some_and(|edge| edge.secret_arn == arn)
+    }
+}
+
+/// Whether a URL, called `what`, is within its limits.
+pub(crate) fn check_url(what: &'static str, url: &Secret) -> Result<(), CatalogError> {
+    if (1..=URL_BYTES).contains(&url.expose().len()) {
+        return Ok(());
+    }
+    Err(CatalogError::Invalid { what, why: format!("1 to {URL_BYTES} bytes") })
 }

@@ -12,7 +12,7 @@ use crate::data_stream::DataStreamRecord;
 use crate::secret::sha256;
 use crate::stream::StreamRecord;
 use crate::view::Contents;
-use crate::{AccessKey, Consumer, DataStream, Device, Hold, Source, Sources, Stream};
+use crate::{AccessKey, Consumer, DataStream, Device, Hold, MediaSecret, Source, Sources, Stream};
 
 /// One row of the view: one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +24,7 @@ pub(crate) enum RowKey {
     Hold(StreamId, String),
     Floor(StreamId),
     Source(StreamId),
+    MediaSecret(String),
     AccessKey(String),
     Device(String),
 }
@@ -44,6 +45,7 @@ pub(crate) struct State {
     floors: BTreeMap<StreamId, FragmentNumber>,
     /// Of streams that exist; whoever pulls from them is told of every change.
     sources: watch::Sender<Sources>,
+    media_secrets: BTreeMap<String, Arc<MediaSecret>>,
     /// Deleted streams whose key may still be there.
     deleted: BTreeSet<StreamId>,
     next_stream: StreamId,
@@ -91,6 +93,7 @@ impl State {
             holds: HashMap::new(),
             floors: BTreeMap::new(),
             sources: watch::Sender::default(),
+            media_secrets: BTreeMap::new(),
             deleted: BTreeSet::new(),
             next_stream: FIRST_STREAM,
             access_keys: BTreeMap::new(),
@@ -145,6 +148,16 @@ impl State {
     /// The stream's source.
     pub fn source(&self, stream: StreamId) -> Option<Arc<Source>> {
         self.sources.borrow().get(&stream).cloned()
+    }
+
+    /// The secrets that hold URLs of cameras, by name.
+    pub fn media_secrets(&self) -> &BTreeMap<String, Arc<MediaSecret>> {
+        &self.media_secrets
+    }
+
+    /// The ARN of a secret that is made here, its name with what makes it this one's.
+    pub fn secret_arn(&self, name: &str) -> String {
+        Arn::new("secretsmanager", &self.region, &self.account, format!("secret:{name}")).to_string()
     }
 
     /// Deleted streams whose key has not been reported destroyed.
@@ -259,6 +272,11 @@ impl State {
                 vec![RowKey::Source(id)]
             }
             Command::DeleteSource(id) => self.delete_source(id).into_iter().collect(),
+            Command::PutMediaSecret(secret) => self.put_media_secret(secret),
+            Command::DeleteMediaSecret(name) => {
+                self.media_secrets.remove(&name);
+                vec![RowKey::MediaSecret(name)]
+            }
             Command::PutConsumer(consumer) => {
                 let row = RowKey::Consumer(consumer.stream, consumer.name.clone());
                 let consumers = self.consumers.entry(consumer.stream).or_default();
@@ -284,6 +302,26 @@ impl State {
             }
             Command::SnapshotBegin | Command::SnapshotEnd { .. } => Vec::new(),
         }
+    }
+
+    /// Sources keep a copy of the URL in their secret, so that whoever pulls has one place to look.
+    fn put_media_secret(&mut self, secret: MediaSecret) -> Vec<RowKey> {
+        let mut rows = vec![RowKey::MediaSecret(secret.name.clone())];
+        let old = |source: &Source| source.names_secret(&secret.arn) && source.url != secret.media_uri;
+        let stale: Vec<_> =
+            self.sources.borrow().values().filter(|source| old(source)).map(Arc::clone).collect();
+        if !stale.is_empty() {
+            self.sources.send_modify(|all| {
+                let all = Arc::make_mut(all);
+                for source in &stale {
+                    let source = Source { url: secret.media_uri.clone(), ..source.as_ref().clone() };
+                    all.insert(source.stream, Arc::new(source));
+                }
+            });
+        }
+        rows.extend(stale.iter().map(|source| RowKey::Source(source.stream)));
+        self.media_secrets.insert(secret.name.clone(), Arc::new(secret));
+        rows
     }
 
     /// Answers with the row that is different now, if there was a source.
@@ -356,6 +394,9 @@ impl State {
             }
             RowKey::Floor(id) => Some(Command::RaiseFloors(vec![(*id, *self.floors.get(id)?)])),
             RowKey::Source(id) => Some(Command::PutSource(self.source(*id)?.as_ref().clone())),
+            RowKey::MediaSecret(name) => {
+                Some(Command::PutMediaSecret(self.media_secrets.get(name)?.as_ref().clone()))
+            }
             RowKey::AccessKey(id) => Some(Command::PutAccessKey(self.access_keys.get(id)?.as_ref().clone())),
             RowKey::Device(name) => Some(Command::PutDevice(self.devices.get(name)?.as_ref().clone())),
         }

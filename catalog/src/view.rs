@@ -11,6 +11,7 @@
 //!     hold                       id: the stream's number, a colon, the hold's id
 //!     floor                      id: the stream's number
 //!     source                     id: the stream's number
+//!     media_secret               id: its name
 //!     access_key                 id: the key's id
 //!     device                     id: the username
 //! ```
@@ -205,6 +206,7 @@ impl SealedRow {
             RowKey::Hold(stream, id) => ("hold", format!("{stream}:{id}")),
             RowKey::Floor(stream) => ("floor", stream.to_string()),
             RowKey::Source(id) => ("source", id.to_string()),
+            RowKey::MediaSecret(name) => ("media_secret", name.clone()),
             RowKey::AccessKey(id) => ("access_key", id.clone()),
             RowKey::Device(username) => ("device", username.clone()),
         };

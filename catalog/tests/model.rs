@@ -9,7 +9,9 @@ use std::fs;
 use std::time::Duration;
 
 use base::{StreamId, Tags, TimestampSource};
-use catalog::{Allow, CatalogError, NewSource, NewStream, Secret, SourceTransport, StreamGlob, StreamUpdate};
+use catalog::{
+    Allow, CatalogError, NewEdge, NewSource, NewStream, Secret, SourceTransport, StreamGlob, StreamUpdate,
+};
 use harness::{Installation, Running, name};
 use proptest::prelude::*;
 
@@ -21,6 +23,9 @@ enum Step {
     Update(u8, StreamUpdate),
     SetSource(u8, String),
     RemoveSource(u8),
+    /// Secrets are picked by number, too.
+    SetSecret(u8, String),
+    SetEdge(u8, u8),
     CreateKey,
     RevokeKey(usize),
     CreateDevice(Allow),
@@ -62,6 +67,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0u8..4, update()).prop_map(|(stream, update)| Step::Update(stream, update)),
         2 => (0u8..4, "[a-c]").prop_map(|(stream, url)| Step::SetSource(stream, url)),
         1 => (0u8..4).prop_map(Step::RemoveSource),
+        2 => (0u8..2, "[a-c]").prop_map(|(secret, url)| Step::SetSecret(secret, url)),
+        2 => (0u8..4, 0u8..2).prop_map(|(stream, secret)| Step::SetEdge(stream, secret)),
         1 => Just(Step::CreateKey),
         1 => any::<usize>().prop_map(Step::RevokeKey),
         1 => allow.prop_map(Step::CreateDevice),
@@ -81,16 +88,30 @@ struct PlainStream {
     device_name: Option<String>,
     media_type: Option<String>,
     source: Option<String>,
+    /// The number of the secret that the source's URL is in.
+    secret: Option<u8>,
 }
 
 #[derive(Default)]
 struct Model {
     streams: BTreeMap<String, PlainStream>,
     greatest_id: Option<StreamId>,
+    /// ARN and URL.
+    secrets: BTreeMap<u8, (String, String)>,
     /// Id, secret, whether it stands.
     keys: Vec<(String, String, bool)>,
     /// Username, token, rights, whether it stands.
     devices: Vec<(String, String, Allow, bool)>,
+}
+
+fn edge(secret_arn: &str) -> NewEdge {
+    NewEdge {
+        hub_device_arn: "hub".into(),
+        secret_arn: secret_arn.into(),
+        schedule: None,
+        retention_hours: None,
+        delete_after_upload: None,
+    }
 }
 
 impl PlainStream {
@@ -147,13 +168,29 @@ impl Model {
                     let source = NewSource { url: Secret::new(url.clone()), transport, timestamps };
                     let set = catalog.set_source(stream.id.unwrap(), source).await.unwrap();
                     assert_eq!(set.url.expose(), url);
-                    stream.source = Some(url);
+                    (stream.source, stream.secret) = (Some(url), None);
+                }
+            }
+            Step::SetSecret(n, url) => {
+                let set = catalog.set_media_secret(format!("k{n}"), Secret::new(url.clone())).await.unwrap();
+                let of_secret = self.streams.values_mut().filter(|stream| stream.secret == Some(n));
+                of_secret.for_each(|stream| stream.source = Some(url.clone()));
+                let before = self.secrets.insert(n, (set.arn.clone(), url));
+                assert!(before.is_none_or(|(arn, _)| arn == set.arn));
+            }
+            Step::SetEdge(n, secret) => {
+                let stream = self.streams.get_mut(&format!("s{n}"));
+                if let (Some(stream), Some((arn, url))) = (stream, self.secrets.get(&secret)) {
+                    let set = catalog.set_edge(stream.id.unwrap(), edge(arn)).await.unwrap();
+                    assert_eq!(set.url.expose(), url);
+                    (stream.source, stream.secret) = (Some(url.clone()), Some(secret));
                 }
             }
             Step::RemoveSource(n) => {
                 if let Some(stream) = self.streams.get_mut(&format!("s{n}")) {
                     let removed = catalog.remove_source(stream.id.unwrap()).await;
                     assert_eq!(removed.is_ok(), stream.source.take().is_some());
+                    stream.secret = None;
                 }
             }
             Step::CreateKey | Step::RevokeKey(_) | Step::CreateDevice(_) | Step::RevokeDevice(_) => {
@@ -191,6 +228,10 @@ impl Model {
         }
     }
 
+    fn number(&self, secret_arn: &str) -> u8 {
+        *self.secrets.iter().find(|(_, (arn, _))| arn == secret_arn).unwrap().0
+    }
+
     fn check(&self, running: &Running) {
         let catalog = &running.catalog;
         let found: BTreeMap<_, _> = catalog
@@ -199,6 +240,8 @@ impl Model {
             .map(|stream| {
                 assert!(running.log.keys().has_stream_key(stream.id));
                 assert_eq!(catalog.stream_by_id(stream.id).as_ref(), Some(stream));
+                let source = catalog.source(stream.id);
+                let edge = source.as_ref().and_then(|source| source.edge.as_ref());
                 let plain = PlainStream {
                     id: Some(stream.id),
                     retention: stream.retention,
@@ -207,7 +250,8 @@ impl Model {
                     tags: stream.tags.clone(),
                     device_name: stream.device_name.clone(),
                     media_type: stream.media_type.clone(),
-                    source: catalog.source(stream.id).map(|source| source.url.expose().to_owned()),
+                    secret: edge.map(|edge| self.number(&edge.secret_arn)),
+                    source: source.map(|source| source.url.expose().to_owned()),
                 };
                 (stream.name.to_string(), plain)
             })

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use base::{Limits, SystemEntropy, Tags, Timestamp, TimestampSource};
 use catalog::{
-    Catalog, CatalogOptions, NewHold, NewSource, NewStream, Principal, Secret, SourceTransport, StreamUpdate,
+    Catalog, CatalogOptions, NewEdge, NewHold, NewSource, NewStream, Principal, Secret, SourceTransport,
+    StreamUpdate,
 };
 use fixtures::{FakeClock, SimDisk};
 use fragment_log::{LaneId, Log, MasterKey, Options};
@@ -46,6 +47,17 @@ async fn fill(catalog: &Catalog) {
     let key = Principal::AccessKey(catalog.create_access_key(None, None).await.unwrap());
     let revoked = catalog.create_access_key(None, None).await.unwrap();
     catalog.revoke_access_key(&revoked.id).await.unwrap();
+    let secret = Secret::new("rtsp://192.0.2.2/");
+    let secret_arn = catalog.set_media_secret("yard".into(), secret).await.unwrap().arn.clone();
+    let yard = catalog.stream_to_pull(&name("yard")).await.unwrap().id;
+    let edge = NewEdge {
+        hub_device_arn: "hub".into(),
+        secret_arn,
+        schedule: None,
+        retention_hours: None,
+        delete_after_upload: None,
+    };
+    catalog.set_edge(yard, edge).await.unwrap();
     for n in 0..6 {
         let stream = catalog.create_stream(NewStream::new(name(&format!("s{n}")), Duration::ZERO)).await;
         let stream = stream.unwrap().id;

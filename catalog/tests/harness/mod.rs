@@ -10,7 +10,8 @@ use std::time::Duration;
 use base::{Limits, StreamId, StreamName, SystemClock, SystemEntropy, Timestamp};
 use bytes::Bytes;
 use catalog::{
-    AccessKey, Catalog, CatalogError, CatalogOptions, Consumer, DataStream, Device, Hold, Sources, Stream,
+    AccessKey, Catalog, CatalogError, CatalogOptions, Consumer, DataStream, Device, Hold, MediaSecret,
+    Sources, Stream,
 };
 use fragment_log::{Entry, FrameKind, INSTALLATION, LaneId, Log, MasterKey, Options};
 use tempfile::TempDir;
@@ -30,6 +31,7 @@ pub struct Answers {
     pub devices: Vec<Arc<Device>>,
     pub holds: Vec<Arc<Hold>>,
     pub sources: Sources,
+    pub media_secrets: Vec<Arc<MediaSecret>>,
     pub data_streams: Vec<Arc<DataStream>>,
     pub consumers: Vec<Arc<Consumer>>,
 }
@@ -108,6 +110,7 @@ impl Running {
             access_keys: self.catalog.access_keys(),
             devices: self.catalog.devices(),
             sources: Arc::clone(&self.catalog.sources().borrow()),
+            media_secrets: self.catalog.media_secrets(),
         }
     }
 
