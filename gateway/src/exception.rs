@@ -22,6 +22,10 @@ pub enum Code {
     NotAuthorized,
     /// Good credentials whose policy does not allow it.
     AccessDenied,
+    /// The same in the models of the operations of edge configurations, where its status is 401.
+    EdgeAccessDenied,
+    /// The stream has no edge configuration.
+    StreamEdgeConfigurationNotFound,
     /// Too many requests or credentials.
     ClientLimitExceeded,
     /// As many streams as the account may have.
@@ -87,6 +91,8 @@ impl Code {
             Self::ResourceInUse => "ResourceInUseException",
             Self::NotAuthorized => "NotAuthorizedException",
             Self::AccessDenied => "AccessDeniedException",
+            Self::EdgeAccessDenied => "AccessDeniedException",
+            Self::StreamEdgeConfigurationNotFound => "StreamEdgeConfigurationNotFoundException",
             Self::ClientLimitExceeded => "ClientLimitExceededException",
             Self::AccountStreamLimitExceeded => "AccountStreamLimitExceededException",
             Self::DeviceStreamLimitExceeded => "DeviceStreamLimitExceededException",
@@ -146,12 +152,19 @@ impl Code {
             | Self::KmsOptInRequired
             | Self::KmsThrottling
             | Self::Serialization => StatusCode::BAD_REQUEST,
-            Self::NotAuthorized => StatusCode::UNAUTHORIZED,
+            Self::NotAuthorized | Self::EdgeAccessDenied => StatusCode::UNAUTHORIZED,
             Self::AccessDenied => StatusCode::FORBIDDEN,
-            Self::ResourceNotFound | Self::UnknownOperation => StatusCode::NOT_FOUND,
+            Self::ResourceNotFound | Self::StreamEdgeConfigurationNotFound | Self::UnknownOperation => {
+                StatusCode::NOT_FOUND
+            }
             Self::InternalFailure => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// Whether the caller may not do what they ask.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::NotAuthorized | Self::AccessDenied | Self::EdgeAccessDenied)
     }
 
     /// Whether every operation may answer with it, named by its model or not.
@@ -167,6 +180,8 @@ impl Code {
             Self::InvalidArgument
             | Self::ResourceNotFound
             | Self::ResourceInUse
+            | Self::EdgeAccessDenied
+            | Self::StreamEdgeConfigurationNotFound
             | Self::ClientLimitExceeded
             | Self::AccountStreamLimitExceeded
             | Self::DeviceStreamLimitExceeded
@@ -253,15 +268,20 @@ impl From<CatalogError> for Exception {
             | CatalogError::HoldExists(_)
             | CatalogError::ConsumerExists(_)
             | CatalogError::HasConsumers(_)
+            | CatalogError::SecretInUse { .. }
             | CatalogError::Held(_) => Code::ResourceInUse,
             CatalogError::NoSuchStream(_) => return Self::no_stream(),
             CatalogError::NoSuchCredential(_)
             | CatalogError::NoSuchHold(_)
             | CatalogError::NoSuchConsumer(_)
+            | CatalogError::NoSuchSecret(_)
             | CatalogError::NoSuchSource(_) => Code::ResourceNotFound,
+            CatalogError::NoSuchEdge(_) => Code::StreamEdgeConfigurationNotFound,
             CatalogError::TooManyShards { .. } | CatalogError::TooManyConsumers(_) => Code::LimitExceeded,
             CatalogError::TooManyStreams(_) => Code::AccountStreamLimitExceeded,
-            CatalogError::TooManyCredentials(_) | CatalogError::TooManyHolds(_) => Code::ClientLimitExceeded,
+            CatalogError::TooManyCredentials(_)
+            | CatalogError::TooManyHolds(_)
+            | CatalogError::TooManySecrets(_) => Code::ClientLimitExceeded,
             CatalogError::TooManyTags { .. } => Code::TagsPerResourceExceededLimit,
             CatalogError::VersionMismatch(_) => {
                 let text = "The stream version that you specified is not the latest version. To get the latest \

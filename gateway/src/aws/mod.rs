@@ -171,7 +171,7 @@ async fn run_entry(
                     "{} has no {exception}",
                     entry.name
                 );
-                if matches!(exception.code, Code::NotAuthorized | Code::AccessDenied) {
+                if exception.code.is_refusal() {
                     let (peer, operation) = (arrival.peer, entry.name);
                     tracing::warn!(%peer, operation, reason = exception.message, "request refused");
                 }

@@ -11,6 +11,21 @@ pub const RESOURCE_ARN: Pattern = Pattern {
     text: r"arn:[a-z\d-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+",
     matches: is_resource_arn,
 };
+/// HubDeviceArn.
+pub const HUB_DEVICE_ARN: Pattern = Pattern {
+    text: r"arn:[a-z\d-]+:iot:[a-z0-9-]+:[0-9]+:thing/[a-zA-Z0-9_.-]+",
+    matches: |text| is_arn_of(text, "iot", "thing/"),
+};
+/// MediaUriSecretArn.
+pub const MEDIA_URI_SECRET_ARN: Pattern = Pattern {
+    text: r"arn:[a-z\d-]+:secretsmanager:[a-z0-9-]+:[0-9]+:secret:[a-zA-Z0-9_.-]+",
+    matches: |text| is_arn_of(text, "secretsmanager", "secret:"),
+};
+/// ScheduleExpression.
+pub const SCHEDULE: Pattern = Pattern {
+    text: r"[^\n]{11,100}",
+    matches: |text| (11..=100).contains(&text.chars().count()) && !text.contains('\n'),
+};
 /// Version.
 pub const VERSION: Pattern = Pattern { text: "[a-zA-Z0-9]+", matches: is_version };
 /// MediaType.
@@ -54,16 +69,27 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
+/// A partition or a region.
+fn is_place(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// An ARN of this service, whose resource is a name behind `kind`.
+fn is_arn_of(text: &str, service: &str, kind: &str) -> bool {
+    let Ok(arn) = text.parse::<Arn>() else { return false };
+    is_place(&arn.partition)
+        && arn.service == service
+        && is_place(&arn.region)
+        && arn.resource.strip_prefix(kind).is_some_and(is_name)
+}
+
 fn is_resource_arn(text: &str) -> bool {
     let Ok(arn) = text.parse::<Arn>() else { return false };
-    let word = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
     let parts: Vec<&str> = arn.resource.split('/').collect();
     let [kind, name, created] = parts[..] else { return false };
-    word(&arn.partition)
+    is_place(&arn.partition)
         && arn.service == "kinesisvideo"
-        && word(&arn.region)
+        && is_place(&arn.region)
         && !kind.is_empty()
         && kind.bytes().all(|b| b.is_ascii_lowercase())
         && StreamName::new(name).is_ok()
@@ -183,6 +209,17 @@ mod tests {
             (DATA_STREAM_ID, "abcdefghij0123456789-abc", "abcdefghij0123456789abc"),
             (HASH_KEY, "0", "00"),
             (SEQUENCE_NUMBER, "49", "-1"),
+            (
+                HUB_DEVICE_ARN,
+                "arn:aws:iot:us-east-1:000000000000:thing/hub-1",
+                "arn:aws:iot:us-east-1:000000000000:thing/",
+            ),
+            (
+                MEDIA_URI_SECRET_ARN,
+                "arn:aws:secretsmanager:us-east-1:000000000000:secret:door-aB3dE9",
+                "arn:aws:secretsmanager:us-east-1:000000000000:secret:a/b",
+            ),
+            (SCHEDULE, "0 0 12 * * ?", "0 0 12 * *"),
             (VERSION, "aB3", "a-b"),
             (MEDIA_TYPE, "video/h264,audio/aac", "video"),
             (KMS_KEY, "alias/aws/kinesisvideo", "a\nb"),

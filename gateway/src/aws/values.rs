@@ -163,6 +163,16 @@ impl<'de, E: Closed> Deserialize<'de> for Choice<E> {
     }
 }
 
+impl<E: Closed + PartialEq> Serialize for Choice<E> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let word = |value: &E| E::VALUES.iter().find(|(_, known)| known == value).map(|(word, _)| *word);
+        serializer.serialize_str(match self {
+            Self::Known(value) => word(value).unwrap_or_default(),
+            Self::Unknown(text) => text,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ mod probe;
 mod refusal;
 mod retention;
 mod route;
+mod secrets;
 mod session;
 mod sign_in;
 mod source;
@@ -49,6 +50,7 @@ static ROUTES: &[&[&Route]] = &[
     labels::ROUTES,
     retention::ROUTES,
     source::ROUTES,
+    secrets::ROUTES,
     probe::ROUTES,
     holds::ROUTES,
     timeline::ROUTES,

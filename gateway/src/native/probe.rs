@@ -83,7 +83,7 @@ async fn probe(
 ) -> Result<Json<Probe>, ApiError> {
     PROBE.params(&uri)?;
     who.require_administrator()?;
-    let url = source::check(&app, &wanted.url).await?;
+    let url = source::check("url", &app, &wanted.url).await?;
     Ok(Json(app.pullers.probe(url, wanted.transport).await?))
 }
 

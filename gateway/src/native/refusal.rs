@@ -23,11 +23,15 @@ impl From<CatalogError> for ApiError {
             | CatalogError::ConsumerExists(_)
             | CatalogError::TooManyConsumers(_)
             | CatalogError::HasConsumers(_)
+            | CatalogError::SecretInUse { .. }
+            | CatalogError::TooManySecrets(_)
             | CatalogError::Held(_) => Self::conflict(text),
             CatalogError::NoSuchStream(_)
             | CatalogError::NoSuchCredential(_)
             | CatalogError::NoSuchConsumer(_)
             | CatalogError::NoSuchHold(_)
+            | CatalogError::NoSuchEdge(_)
+            | CatalogError::NoSuchSecret(_)
             | CatalogError::NoSuchSource(_) => Self::not_found(text),
             CatalogError::TooManyTags { .. } | CatalogError::Invalid { .. } => Self::invalid(text),
             CatalogError::NotAllowed { .. } => Self::forbidden(text),

@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, put};
 use base::{StreamName, Timestamp, TimestampSource};
-use catalog::{Action, NewSource, Secret, Source, SourceTransport, Stream};
+use catalog::{Action, Edge, NewSource, Secret, Source, SourceTransport, Stream};
 use http::{Method, StatusCode, Uri};
 use ingest::pull::{PullHealth, SourceUrl};
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
-use super::params::{Body, Named};
+use super::params::{Body, Named, bad};
 use super::route::{Access, Answer, Field, Kind, Route};
 use super::streams;
 use crate::app::App;
@@ -44,6 +44,11 @@ pub(super) const HEALTH: &[Field] = &[
     Field::new("state", Kind::Choice(&["connecting", "online", "waiting"]), "where the source stands"),
     Field::new("since", Kind::Time, "since when"),
     Field::optional("reason", Kind::Text, "why the last connection failed or ended"),
+    Field::new(
+        "action_needed",
+        Kind::Boolean,
+        "whether somebody has to put something right first, such as the password",
+    ),
     Field::optional("next_try", Kind::Time, "when the next attempt is made, while waiting"),
     Field::new("failures", Kind::Number, "attempts that failed since media came in last"),
     Field::new("reconnects", Kind::Number, "connections after the first that brought media"),
@@ -51,12 +56,28 @@ pub(super) const HEALTH: &[Field] = &[
     Field::new("left_out", Kind::List(&Kind::Text), "what of the camera's offer is not recorded, and why"),
 ];
 
+/// A source of an edge configuration.
+const EDGE: &[Field] = &[
+    Field::new("secret_arn", Kind::Text, "the secret that the URL is in"),
+    Field::optional(
+        "schedule",
+        Kind::Text,
+        "when recordings start, as a cron expression in UTC; always without it",
+    ),
+    Field::optional("duration_seconds", Kind::Number, "how long each goes on"),
+];
+
 const SOURCE: &[Field] = &[
     Field::new("stream", Kind::Text, "the stream that is recorded"),
     Field::new("url", Kind::Text, "the source's URL, without its credentials"),
     Field::new("transport", TRANSPORT, "how packets are asked for"),
     Field::new("timestamps", TIMESTAMPS, "which clock names producer timestamps"),
-    Field::new("owner", Kind::Choice(&["api", "file"]), "who says so: the API, or the configuration file"),
+    Field::new(
+        "owner",
+        Kind::Choice(&["api", "edge", "file"]),
+        "who says so: this API, an edge configuration (AWS API), or the configuration file",
+    ),
+    Field::optional("edge", Kind::Object(EDGE), "what the edge configuration says"),
     Field::optional("set", Kind::Time, "when it was set, by the API"),
     Field::optional("health", Kind::Object(HEALTH), "how pulling is doing"),
 ];
@@ -117,7 +138,27 @@ struct Shown {
     timestamps: TimestampSource,
     owner: &'static str,
     set: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edge: Option<ShownEdge>,
     health: Option<PullHealth>,
+}
+
+#[derive(Serialize)]
+struct ShownEdge {
+    secret_arn: String,
+    schedule: Option<String>,
+    duration_seconds: Option<u32>,
+}
+
+impl From<&Edge> for ShownEdge {
+    fn from(edge: &Edge) -> Self {
+        let schedule = edge.schedule.as_ref();
+        Self {
+            secret_arn: edge.secret_arn.clone(),
+            schedule: schedule.map(|schedule| schedule.expression.clone()),
+            duration_seconds: schedule.map(|schedule| schedule.duration_secs),
+        }
+    }
 }
 
 async fn show(
@@ -129,7 +170,7 @@ async fn show(
     SHOW.params(&uri)?;
     let stream = streams::find(&app, &who, Action::Manage, &name)?;
     if let Some(source) = app.pullers.configured(&name) {
-        return Ok(shown(&app, &stream, &source, "file", None));
+        return Ok(shown(&app, &stream, &source, ("file", None, None)));
     }
     let none = || ApiError::not_found(format!("the stream {name} has no source"));
     let source = app.catalog.source(stream.id).ok_or_else(none)?;
@@ -147,7 +188,7 @@ async fn replace(
     who.require(Action::Manage, &name)?;
     check_owner(&app, &name)?;
     let Wanted { url, transport, timestamps } = wanted;
-    check(&app, &url).await?;
+    check("url", &app, &url).await?;
     let stream = app.catalog.stream_to_pull(&name).await?;
     let source = app.catalog.set_source(stream.id, NewSource { url, transport, timestamps }).await?;
     Ok(stored(&app, &stream, &source))
@@ -166,11 +207,11 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Whether a URL may be pulled from, as far as can be said now: its addresses are looked at again with
+/// Whether a URL, called `what`, may be pulled from, as far as can be said now: its addresses are looked at again with
 /// every connection.
-pub(super) async fn check(app: &App, url: &Secret) -> Result<SourceUrl, ApiError> {
-    let url = SourceUrl::parse(url.expose()).map_err(|error| ApiError::invalid(format!("url: {error}")))?;
-    app.pullers.check(&url).await.map_err(|error| ApiError::invalid(format!("url: {error}")))?;
+pub(super) async fn check(what: &str, app: &App, url: &Secret) -> Result<SourceUrl, ApiError> {
+    let url = SourceUrl::parse(url.expose()).map_err(|error| bad(what, &error.to_string()))?;
+    app.pullers.check(&url).await.map_err(|error| bad(what, &error.to_string()))?;
     Ok(url)
 }
 
@@ -185,16 +226,16 @@ fn check_owner(app: &App, name: &StreamName) -> Result<(), ApiError> {
 }
 
 fn stored(app: &App, stream: &Stream, source: &Source) -> Response {
-    let Source { url, transport, timestamps, set, .. } = source.clone();
-    shown(app, stream, &NewSource { url, transport, timestamps }, "api", Some(set))
+    let Source { url, transport, timestamps, set, edge, .. } = source.clone();
+    let owner = if edge.is_some() { "edge" } else { "api" };
+    shown(app, stream, &NewSource { url, transport, timestamps }, (owner, Some(set), edge))
 }
 
 fn shown(
     app: &App,
     stream: &Stream,
     source: &NewSource,
-    owner: &'static str,
-    set: Option<Timestamp>,
+    (owner, set, edge): (&'static str, Option<Timestamp>, Option<Edge>),
 ) -> Response {
     // One that was taken can be read; what cannot is not shown, since it may hold anything.
     let url = SourceUrl::parse(source.url.expose());
@@ -202,5 +243,6 @@ fn shown(
     let NewSource { transport, timestamps, .. } = *source;
     let health = app.pullers.health(stream.id);
     let stream = stream.name.clone();
-    Json(Shown { stream, url, transport, timestamps, owner, set, health }).into_response()
+    let edge = edge.as_ref().map(ShownEdge::from);
+    Json(Shown { stream, url, transport, timestamps, owner, set, edge, health }).into_response()
 }

@@ -26,6 +26,8 @@ pub struct PullHealth {
     pub since: Timestamp,
     /// Why the last connection failed or ended.
     pub reason: Option<String>,
+    /// Whether somebody has to put something right before another attempt can succeed, such as a password.
+    pub action_needed: bool,
     /// When the next attempt is made, while waiting.
     pub next_try: Option<Timestamp>,
     /// Attempts that failed since media came in last.
@@ -55,6 +57,7 @@ impl Book {
             state: PullState::Connecting,
             since: now,
             reason: None,
+            action_needed: false,
             next_try: None,
             failures: 0,
             reconnects: 0,
@@ -77,15 +80,22 @@ impl Book {
         let mut health = self.lock();
         (health.state, health.since, health.failures) = (PullState::Online, now, 0);
         (health.transport, health.left_out) = (Some(agreed.transport), agreed.left_out);
+        health.action_needed = false;
         health.reconnects += u64::from(!first);
     }
 
     /// Answers whether the reason is another one than before.
-    pub(super) fn waiting(&self, now: Timestamp, next: Timestamp, reason: String) -> bool {
+    pub(super) fn waiting(
+        &self,
+        now: Timestamp,
+        next: Timestamp,
+        (reason, action_needed): (String, bool),
+    ) -> bool {
         let mut health = self.lock();
         let news = health.state == PullState::Online || health.reason.as_ref() != Some(&reason);
         (health.state, health.since, health.next_try) = (PullState::Waiting, now, Some(next));
         (health.reason, health.transport) = (Some(reason), None);
+        health.action_needed = action_needed;
         health.failures += 1;
         news
     }

@@ -28,6 +28,7 @@ mod probe;
 mod puller;
 mod pullers;
 mod rules;
+mod schedule;
 mod session;
 mod target;
 pub mod tls;
@@ -45,6 +46,7 @@ pub use health::{PullHealth, PullState};
 pub use probe::{Probe, ProbeError, ProbedTrack};
 pub use pullers::Pullers;
 pub use rules::{AddressError, AddressRules, Network, NetworkError};
+pub use schedule::{Schedule, ScheduleError};
 pub use url::{SourceUrl, UrlError};
 
 use crate::Ingest;

@@ -68,7 +68,8 @@ impl Puller<'_> {
     /// Into health, and into the log where it is news.
     fn tell(&self, error: &PullError, wait: Duration) {
         let now = self.options.clock.now();
-        if self.book.waiting(now, now + wait, error.to_string()) {
+        let why = (error.to_string(), error.retry() == Retry::Rarely);
+        if self.book.waiting(now, now + wait, why) {
             let (stream, source) = (&self.stream, &self.target.url);
             tracing::warn!(%stream, %source, reason = %error, retry_ms = wait.as_millis(), "not pulling");
         }

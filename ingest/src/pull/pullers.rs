@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base::{StreamId, StreamName, TimestampSource};
-use catalog::{NewSource, SourceTransport, Sources};
+use base::{StreamId, StreamName, Timestamp, TimestampSource};
+use catalog::{EdgeSchedule, NewSource, Source, SourceTransport, Sources};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -16,7 +16,7 @@ use super::health::Book;
 use super::probe::{Probe, ProbeError, probe};
 use super::puller::Puller;
 use super::target::Target;
-use super::{AddressError, PullHealth, PullOptions, SourceUrl};
+use super::{AddressError, PullHealth, PullOptions, Schedule, ScheduleError, SourceUrl};
 use crate::rtsp::beat::Beat;
 use crate::rtsp::stopped;
 
@@ -25,6 +25,8 @@ const STEP: Duration = Duration::from_millis(50);
 
 /// Before another attempt at making the streams of configured sources.
 const AGAIN: Duration = Duration::from_secs(10);
+/// Before schedules are looked at again, at most: a clock that is set must not make them sleep on.
+const LOOK: Duration = Duration::from_secs(60);
 /// Cameras that are looked at at a time.
 const MAX_PROBES: usize = 8;
 
@@ -112,7 +114,8 @@ impl Pullers {
         let mut running = BTreeMap::new();
         let mut stop = pin!(stopped(&mut shutdown));
         loop {
-            let mut targets = targets(&sources.borrow_and_update());
+            let now = self.0.options.clock.now();
+            let (mut targets, next) = targets(&sources.borrow_and_update(), now);
             let of_file = Arc::clone(&configured.borrow_and_update());
             let whole = self.0.add_configured(&of_file, &mut targets).await;
             self.follow(targets, &mut running);
@@ -122,6 +125,7 @@ impl Pullers {
                 changed = sources.changed() => if changed.is_err() { break },
                 changed = configured.changed() => if changed.is_err() { break },
                 () = sleep(AGAIN), if !whole => {}
+                () = sleep(next.since(now).min(LOOK)), if next < Timestamp::MAX => {}
             }
         }
         for Running { stop, .. } in running.values() {
@@ -190,16 +194,32 @@ async fn pull(
     Box::pin(Puller { options, beat: *beat, stream, target, book }.run(stop)).await;
 }
 
-/// What the catalog's sources mean.
-fn targets(sources: &Sources) -> BTreeMap<StreamId, Target> {
-    let mut targets = BTreeMap::new();
+/// What the catalog's sources mean now, and until when: sources of edge configurations may have a schedule.
+fn targets(sources: &Sources, now: Timestamp) -> (BTreeMap<StreamId, Target>, Timestamp) {
+    let (mut targets, mut next) = (BTreeMap::new(), Timestamp::MAX);
     for (stream, source) in sources.iter() {
-        match Target::of(source) {
-            Ok(target) => drop(targets.insert(*stream, target)),
-            Err(error) => tracing::error!(%stream, %error, "a source that was stored cannot be read"),
+        match (Target::of(source), schedule(source)) {
+            (Ok(target), Ok(schedule)) => {
+                let phase = schedule.map(|schedule| schedule.phase(now));
+                next = phase.and_then(|phase| phase.until).unwrap_or(next).min(next);
+                if phase.is_none_or(|phase| phase.on) {
+                    targets.insert(*stream, target);
+                }
+            }
+            (Err(error), _) => tracing::error!(%stream, %error, "a source that was stored cannot be read"),
+            (_, Err(error)) => tracing::error!(%stream, %error, "a schedule that was stored cannot be read"),
         }
     }
-    targets
+    (targets, next)
+}
+
+/// When the source is pulled; `None` for always.
+fn schedule(source: &Source) -> Result<Option<Schedule>, ScheduleError> {
+    let written = source.edge.as_ref().and_then(|edge| edge.schedule.as_ref());
+    let read = |written: &EdgeSchedule| {
+        Schedule::parse(&written.expression, Duration::from_secs(written.duration_secs.into()))
+    };
+    written.map(read).transpose()
 }
 
 impl Shared {

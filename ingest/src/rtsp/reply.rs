@@ -92,6 +92,10 @@ fn catalog_status(error: &CatalogError) -> StatusCode {
         | CatalogError::HoldExists(_)
         | CatalogError::NoSuchHold(_)
         | CatalogError::NoSuchSource(_)
+        | CatalogError::NoSuchEdge(_)
+        | CatalogError::NoSuchSecret(_)
+        | CatalogError::SecretInUse { .. }
+        | CatalogError::TooManySecrets(_)
         | CatalogError::TooManyHolds(_)
         | CatalogError::Held(_)
         | CatalogError::TooManyShards { .. }

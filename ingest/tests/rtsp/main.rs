@@ -12,3 +12,4 @@ mod played;
 mod publishers;
 mod pull;
 mod raw_client;
+mod scheduled;
