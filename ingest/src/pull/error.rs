@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use outbound::AddressError;
 use rtsp_types::StatusCode;
 
-use super::rules::AddressError;
 use super::url::{UrlError, shown};
 use crate::rtsp::sdp::SdpError;
 use crate::rtsp::wire::WireError;

@@ -27,7 +27,6 @@ mod played;
 mod probe;
 mod puller;
 mod pullers;
-mod rules;
 mod schedule;
 mod session;
 mod target;
@@ -43,9 +42,9 @@ use catalog::Catalog;
 
 pub use error::PullError;
 pub use health::{PullHealth, PullState};
+pub use outbound::{AddressError, AddressRules, Network};
 pub use probe::{Probe, ProbeError, ProbedTrack};
 pub use pullers::Pullers;
-pub use rules::{AddressError, AddressRules, Network, NetworkError};
 pub use schedule::{Schedule, ScheduleError};
 pub use url::{SourceUrl, UrlError};
 

@@ -1,5 +1,5 @@
-//! Which addresses may be pulled from: a source must not become a way into what only this machine
-//! reaches.
+//! Which addresses may be connected to: a source or a webhook must not become a way into what only this
+//! machine reaches.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -53,27 +53,29 @@ impl Network {
     }
 }
 
-/// Which addresses may be pulled from.
+/// Which addresses may be connected to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRules {
     /// Only these; empty for every address but link-local ones, among which clouds keep their
     /// instances' credentials.
     pub allow: Vec<Network>,
-    /// Where this server listens: never pulled from.
+    /// Where this server listens: never connected to.
     pub own: Vec<SocketAddr>,
 }
 
-/// An address that must not be pulled from.
+/// An address that must not be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Nobody's address, or everybody's.
-    #[error("{0} is no address of a camera")]
+    #[error("{0} is no address of one host")]
     NotUnicast(IpAddr),
     /// By default.
-    #[error("{0} is link-local, which is not pulled from unless pull.allow names it")]
+    #[error(
+        "{0} is link-local, which is not connected to unless pull.allow, for webhooks outbound.allow, names it"
+    )]
     LinkLocal(IpAddr),
     /// By setting.
-    #[error("{0} is not among the networks that pull.allow names")]
+    #[error("{0} is not among the networks that pull.allow, for webhooks outbound.allow, names")]
     NotAllowed(IpAddr),
     /// One of the server's own listeners.
     #[error("{0} is this server's own: a stream cannot be pulled from another one of the same server")]
@@ -81,7 +83,7 @@ pub enum AddressError {
 }
 
 impl AddressRules {
-    /// Whether a source at `target` may be connected to.
+    /// Whether `target` may be connected to.
     ///
     /// # Errors
     /// [`AddressError`] says why not.
