@@ -21,6 +21,7 @@ mod error;
 mod fragmenter;
 mod health;
 mod ingest;
+pub mod onvif;
 pub mod pull;
 mod recorder;
 mod recovery;

@@ -16,6 +16,7 @@ mod edits;
 mod log;
 mod memory;
 mod mkv;
+mod onvif;
 mod pull;
 mod records;
 mod rtp;
@@ -56,9 +57,12 @@ targets! {
     log_segment => log::segment,
     mkv_fragment => mkv::fragment,
     names => text::names,
+    onvif_device => onvif::device_answer,
+    onvif_probe_matches => onvif::probe_matches,
     plain_audio => rtp::plain_audio,
     pull_challenge => pull::challenge,
     pull_description => pull::description,
+    pull_schedule => pull::schedule,
     pull_setup => pull::setup,
     pull_url => pull::url,
     rtcp => rtp::rtcp,

@@ -1,10 +1,12 @@
 //! What cameras answer that are pulled from, and the URLs they are given by.
 
+use std::time::Duration;
+
 use base::Limits;
-use ingest::pull::SourceUrl;
 use ingest::pull::challenge::Challenge;
 use ingest::pull::description::Description;
 use ingest::pull::transport::{SessionHeader, Transport};
+use ingest::pull::{Schedule, SourceUrl};
 
 use crate::memory;
 
@@ -45,4 +47,12 @@ pub(crate) fn url(input: &[u8]) {
     let shown = url.to_string();
     assert_eq!(format!("{url:?}"), format!("SourceUrl({shown})"));
     assert_eq!(SourceUrl::parse(&shown).unwrap().to_string(), shown);
+}
+
+/// When an edge configuration records.
+pub(crate) fn schedule(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    let read = |text: &str| Schedule::parse(text, Duration::from_secs(60));
+    let schedule = memory::in_proportion(input.len(), || read(text));
+    assert_eq!(read(&format!(" {text} ")), schedule);
 }
