@@ -10,6 +10,7 @@ use catalog::Catalog;
 use data_streams::DataStreams;
 use fragment_log::{Log, LogError};
 use indexer::{IndexError, Indexer, Swept};
+use ingest::onvif::Discovery;
 use ingest::pull::Pullers;
 use ingest::{Ingest, whip};
 use playback::Playback;
@@ -18,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::seal::Sealer;
 use crate::streams::subscriptions::Subscriptions;
+use crate::webhooks::Webhooks;
 
 /// The running installation: one per process, shared by all handlers as `State<Arc<App>>`.
 pub struct App {
@@ -47,6 +49,10 @@ pub struct App {
     pub ingest: Ingest,
     /// Fragments in from where sources say.
     pub pullers: Pullers,
+    /// Which cameras there are on the local network.
+    pub discovery: Discovery,
+    /// Who is told of changes of streams' states.
+    pub webhooks: Arc<Webhooks>,
     /// Publishers that come by WebRTC.
     pub whip: Arc<whip::Server>,
     /// How long streams that are made without a retention keep their footage.

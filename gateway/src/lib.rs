@@ -18,3 +18,4 @@ pub mod seal;
 pub mod server;
 pub mod streams;
 pub mod video;
+pub mod webhooks;

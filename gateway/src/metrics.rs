@@ -13,6 +13,7 @@ use ingest::{StreamHealth, StreamState};
 
 use crate::app::App;
 use crate::aws::{self, Entry};
+use crate::webhooks::Counts;
 
 /// Counters of the gateway itself.
 #[derive(Debug)]
@@ -99,6 +100,7 @@ pub fn page(app: &App) -> String {
     streams(&mut page, app);
     recordings(&mut page, app);
     sources(&mut page, app);
+    webhooks(&mut page, app);
     gateway(&mut page, &app.metrics);
     page.family("millrace_webrtc_sessions", "gauge", "Open WebRTC sessions, half-made ones included.");
     page.sample("millrace_webrtc_sessions", &[], app.whip.open());
@@ -149,6 +151,25 @@ fn sources(page: &mut Page, app: &App) {
     }
 }
 
+fn webhooks(page: &mut Page, app: &App) {
+    let figures = app.webhooks.figures();
+    page.family("millrace_webhook_events_total", "counter", "Events of webhooks that are done with.");
+    for (number, figures) in (1..).zip(&figures) {
+        let Counts { delivered, failed, dropped, .. } = figures.counts;
+        for (outcome, count) in [("delivered", delivered), ("failed", failed), ("dropped", dropped)] {
+            let number = u32::to_string(&number);
+            let labels = [("webhook", number.as_str()), ("url", &figures.url), ("outcome", outcome)];
+            page.sample("millrace_webhook_events_total", &labels, count);
+        }
+    }
+    page.family("millrace_webhook_waiting_events", "gauge", "Events that wait to be posted.");
+    for (number, figures) in (1..).zip(&figures) {
+        let number = u32::to_string(&number);
+        let labels = [("webhook", number.as_str()), ("url", &figures.url)];
+        page.sample("millrace_webhook_waiting_events", &labels, figures.counts.waiting);
+    }
+}
+
 /// What is known of every stream that was recorded since the start.
 fn recordings(page: &mut Page, app: &App) {
     let streams = app.catalog.streams();
@@ -173,6 +194,22 @@ fn recordings(page: &mut Page, app: &App) {
         let ms = health.clock?.offset_ms?;
         Some(f64::from(i32::try_from(ms).unwrap_or(if ms < 0 { i32::MIN } else { i32::MAX })) / 1000.0)
     };
+    let lost = |count: u64| Some(exact(count));
+    each("millrace_stream_up", "gauge", "1 for a stream whose publisher sends frames.", &|h| {
+        Some(f64::from(u8::from(h.state == StreamState::Live)))
+    });
+    each("millrace_stream_reconnects_total", "counter", "Publishers' sessions after the first.", &|h| {
+        lost(h.reconnects)
+    });
+    each("millrace_stream_frames_damaged_total", "counter", "Frames with parts missing, kept.", &|h| {
+        lost(h.frames_damaged)
+    });
+    each("millrace_stream_frames_dropped_total", "counter", "Frames that could not be kept.", &|h| {
+        lost(h.frames_dropped)
+    });
+    each("millrace_stream_fragments_dropped_total", "counter", "Fragments that a full disk took.", &|h| {
+        lost(h.fragments_dropped)
+    });
     each("millrace_stream_bitrate_bps", "gauge", "Bits per second of the last fragment.", &|h| {
         Some(exact(h.bitrate))
     });

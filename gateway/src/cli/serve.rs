@@ -67,15 +67,17 @@ async fn serve(config: Config, file: Option<PathBuf>, settings: &Overrides) -> R
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes the sources of the configuration file as it is now; all else stays until the next start.
+/// Takes the sources and webhooks of the configuration file as it is now; all else stays until the next start.
 fn reload(server: &Server, file: Option<PathBuf>, settings: &Overrides) {
     match settings.config(file) {
         Ok(config) => {
             tracing::info!(
                 sources = config.sources.len(),
-                "configuration read again: sources taken, all else at the next start"
+                webhooks = config.webhooks.len(),
+                "configuration read again: sources and webhooks taken, all else at the next start"
             );
             server.configure_sources(config.sources);
+            server.configure_webhooks(config.webhooks);
         }
         Err(error) => tracing::error!(%error, "configuration not taken: all stays as it was"),
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::settings::SETTINGS;
 use super::values::Value;
-use super::{Config, sources};
+use super::{Config, sources, webhooks};
 
 /// What `millrace config example` prints: every key, commented out, with its default.
 pub fn example() -> String {
@@ -26,6 +26,7 @@ pub fn example() -> String {
         let _ = writeln!(text, "#{name} = {}", literal((setting.field)(&mut config)));
     }
     text.push_str(sources::EXAMPLE);
+    text.push_str(webhooks::EXAMPLE);
     text
 }
 

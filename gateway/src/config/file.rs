@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::settings::SETTINGS;
-use super::sources;
 use super::{Config, ConfigError};
+use super::{sources, webhooks};
 
 impl Config {
     /// Takes what a file says.
@@ -34,6 +34,10 @@ impl Config {
             let key = format!("{prefix}{name}");
             if key == sources::KEY {
                 self.take_sources(path, value)?;
+                continue;
+            }
+            if key == webhooks::KEY {
+                self.take_webhooks(path, value)?;
                 continue;
             }
             let is_table = SETTINGS.iter().any(|setting| setting.key.starts_with(&format!("{key}.")));

@@ -11,6 +11,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,7 +21,9 @@ use std::time::Duration;
 use base::{Limits, StreamName};
 use catalog::NewSource;
 use ingest::TimestampSource;
-use ingest::pull::Network;
+use outbound::Network;
+
+use crate::webhooks::Webhook;
 
 pub use error::ConfigError;
 pub use example::example;
@@ -51,6 +54,12 @@ pub struct Config {
     pub pull_allow: Vec<Network>,
     /// Certificates in PEM that sign those of `rtsps` sources; none to take any.
     pub pull_ca: Option<PathBuf>,
+    /// Where cameras are looked for: a multicast group, or a device.
+    pub discovery: SocketAddr,
+    /// Where changes of streams' states are posted.
+    pub webhooks: Vec<Webhook>,
+    /// Networks that webhooks may be in; none for every address but link-local ones.
+    pub outbound_allow: Vec<Network>,
     /// Free space below which the oldest footage goes.
     pub free_floor: Share,
     /// Free space below which no new data is taken.
@@ -103,6 +112,9 @@ impl Default for Config {
             sources: BTreeMap::new(),
             pull_allow: Vec::new(),
             pull_ca: None,
+            discovery: ingest::onvif::GROUP,
+            webhooks: Vec::new(),
+            outbound_allow: Vec::new(),
             free_floor: Share::Percent(5),
             reserve: Share::Percent(1),
             tail_ring: Memory(256 * 1024 * 1024),

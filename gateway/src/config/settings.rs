@@ -76,6 +76,15 @@ pub const SETTINGS: &[Setting] = &[
          cameras are signed by nobody.",
         |c| &mut c.pull_ca),
 
+    setting("discovery.address", "discovery", "ADDRESS:PORT",
+        "Where cameras are looked for (WS-Discovery): ONVIF's multicast group, or one device.",
+        |c| &mut c.discovery),
+
+    setting("outbound.allow", "outbound-allow", "NETWORKS",
+        "Networks that webhooks may be in, as addresses with prefix lengths and commas between. Default: every address \
+         but link-local ones.",
+        |c| &mut c.outbound_allow),
+
     setting("storage.free_floor", "free-floor", "SHARE",
         "Free space to keep, of the disk under the data folder: below it the oldest footage that nobody holds goes. \
          A percentage, or bytes such as 50GiB.",

@@ -107,6 +107,32 @@ fn names_are_unique() {
 }
 
 #[test]
+fn webhooks_stand_in_tables_of_their_own() {
+    let config = parse(
+        "[outbound]\nallow = \"10.0.0.0/8\"\n[[webhooks]]\nurl = \"https://a.example/hunter2\"\nsecret = \"hunter2\"\n\
+         streams = \"door-*\"\n[[webhooks]]\nurl = \"http://127.0.0.1:9000\"\n",
+    )
+    .unwrap();
+    let globs: Vec<_> = config.webhooks.iter().map(|webhook| webhook.streams.as_str()).collect();
+    assert_eq!((globs, config.outbound_allow.len()), (vec!["door-*", "*"], 1));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    for (text, word) in [
+        ("[[webhooks]]\nsecret = \"hunter2\"", "url"),
+        ("[[webhooks]]\nurl = \"ftp://h/hunter2\"", "http"),
+        ("[[webhooks]]\nurl = \"http://a:hunter2@h/\"", "user name"),
+        ("[[webhooks]]\nurl = \"http://h/hunter2\"\nstreams = \"a b\"", "pattern"),
+        ("[[webhooks]]\nurl = \"http://h/hunter2\"\nsecret = \"whsec_!\"", "secret"),
+        ("[[webhooks]]\nurl = \"http://h/hunter2\"\nx = 1", "x"),
+        ("webhooks = \"http://h/hunter2\"", "[[webhooks]]"),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(word) && !error.contains("hunter2"), "{error}");
+    }
+    let many = "[[webhooks]]\nurl = \"http://h/\"\n".repeat(101);
+    assert!(parse(&many).unwrap_err().to_string().contains("101"));
+}
+
+#[test]
 fn sources_stand_in_tables_of_their_own() {
     let config = parse(
         "demo = false\n[pull]\nallow = \"10.0.0.0/8, fd00::/8\"\n[[sources]]\nstream = \"door\"\n\

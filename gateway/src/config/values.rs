@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ingest::TimestampSource;
-use ingest::pull::Network;
+use outbound::Network;
 
 /// A field of the configuration.
 pub trait Value {

@@ -5,6 +5,7 @@
 
 mod caller;
 mod clip;
+mod discover;
 mod encryption;
 mod fragments;
 mod hls;
@@ -52,6 +53,7 @@ static ROUTES: &[&[&Route]] = &[
     source::ROUTES,
     secrets::ROUTES,
     probe::ROUTES,
+    discover::ROUTES,
     holds::ROUTES,
     timeline::ROUTES,
     hls::ROUTES,

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "gstreamer")]
 mod demo;
+mod discovery;
 mod error;
 mod http;
 mod listeners;
@@ -39,6 +40,7 @@ use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::router::router;
 use crate::seal::Sealer;
+use crate::webhooks::{self, Webhook, Webhooks};
 
 use self::http::HttpServer;
 pub use error::ServerError;
@@ -105,6 +107,11 @@ impl Server {
     /// Pulls from the sources of a configuration file that was read again.
     pub fn configure_sources(&self, sources: BTreeMap<StreamName, NewSource>) {
         self.app.pullers.configure(sources);
+    }
+
+    /// Posts to the webhooks of a configuration file that was read again.
+    pub fn configure_webhooks(&self, webhooks: Vec<Webhook>) {
+        self.app.webhooks.configure(webhooks);
     }
 
     /// Where it listens.
@@ -183,18 +190,26 @@ fn assemble(
         limits: Arc::clone(&limits),
     };
     let whip = webrtc::server(config, addresses.webrtc, udp, options)?;
+    let rules = AddressRules { allow: config.pull_allow.clone(), own: addresses.all().to_vec() };
+    let own = (Arc::clone(&clock), Arc::clone(&entropy));
+    let discovery = discovery::discovery(config, rules.clone(), Arc::clone(&tls), own);
     let pullers = Pullers::new(PullOptions {
         ingest: ingest.clone(),
         catalog: Arc::clone(&catalog),
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
         limits,
-        rules: AddressRules { allow: config.pull_allow.clone(), own: addresses.all().to_vec() },
+        rules,
         tls,
         timing: Timing::default(),
     });
     pullers.configure(config.sources.clone());
+    let rules = AddressRules { allow: config.outbound_allow.clone(), own: Vec::new() };
+    let client = outbound::Client::new(rules, webhooks::TIMEOUT);
+    let hooks = config.webhooks.clone();
     Ok(Arc::new(App {
+        discovery,
+        webhooks: Webhooks::new(client, Arc::clone(&clock), Arc::clone(&entropy), hooks),
         whip,
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),
@@ -242,6 +257,7 @@ fn spawn(
     tasks.spawn(server.serve(rtsps, Some(certificates.rtsp), stopped.clone()));
 
     tasks.spawn(app.pullers.clone().run(stopped.clone()));
+    tasks.spawn(Arc::clone(&app.webhooks).run(Arc::clone(app), stopped.clone()));
     tasks.spawn(Arc::clone(&app.whip).serve(webrtc, stopped.clone()));
     tasks.spawn(space::keep(Arc::clone(app), keep, stopped.clone()));
     tasks

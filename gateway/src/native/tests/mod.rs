@@ -1,6 +1,7 @@
 //! The native API as its clients see it.
 
 mod answers;
+mod discover;
 mod edge;
 mod encryption;
 mod policy;

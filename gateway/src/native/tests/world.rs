@@ -18,6 +18,7 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use indexer::{Indexer, IndexerOptions};
+use ingest::onvif::{Discovery, DiscoveryOptions};
 use ingest::pull::{AddressRules, PullOptions, Pullers, Timing, tls};
 use ingest::{Ingest, IngestOptions, Resume, TimestampSource, whip};
 use playback::Playback;
@@ -29,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::router::router;
 use crate::seal::Sealer;
+use crate::webhooks::Webhooks;
 
 /// Base64 of 32 bytes.
 const MASTER: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
@@ -169,6 +171,35 @@ fn port() -> tokio::net::UdpSocket {
     tokio::net::UdpSocket::from_std(udp).unwrap()
 }
 
+/// A port that is let go again.
+fn silent_address() -> SocketAddr {
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// What speaks to others: nobody answers here.
+fn outbound(clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> (Discovery, Arc<Webhooks>) {
+    let client = outbound::Client::new(AddressRules::default(), Duration::from_secs(10));
+    let discovery = Discovery::new(DiscoveryOptions {
+        // Nobody answers there.
+        to: silent_address(),
+        interfaces: Vec::new(),
+        client: client.clone(),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    });
+    let webhooks = Webhooks::new(client, Arc::clone(clock), Arc::clone(entropy), Vec::new());
+    (discovery, webhooks)
+}
+
+fn urls() -> BaseUrls {
+    BaseUrls {
+        http: format!("http://{HOST}"),
+        https: "https://127.0.0.1:4568".into(),
+        rtsp: "rtsp://127.0.0.1:8554".into(),
+        rtsps: "rtsps://127.0.0.1:8322".into(),
+    }
+}
+
 fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let options =
@@ -212,7 +243,10 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         tls: tls::client_config(None).unwrap(),
         timing: Timing::default(),
     });
+    let (discovery, webhooks) = outbound(&clock, &entropy);
     Arc::new(App {
+        discovery,
+        webhooks,
         whip: whip::Server::new(options, port(), &["127.0.0.1".parse().unwrap()]).unwrap(),
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),
@@ -221,12 +255,7 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         limits: Limits::default(),
         account: "000000000000".into(),
         region: "us-east-1".into(),
-        urls: BaseUrls {
-            http: format!("http://{HOST}"),
-            https: "https://127.0.0.1:4568".into(),
-            rtsp: "rtsp://127.0.0.1:8554".into(),
-            rtsps: "rtsps://127.0.0.1:8322".into(),
-        },
+        urls: urls(),
         log,
         catalog,
         data_streams,
