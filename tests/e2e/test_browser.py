@@ -123,6 +123,7 @@ def test_add_a_camera_gives_commands_that_work(page, demo):
 
     sign_in(page, demo)
     page.get_by_role("button", name="Add a camera").click()
+    page.get_by_role("tab", name="It pushes to Millrace").click()
     page.get_by_label("Stream name").fill("new-camera")
     page.get_by_role("button", name="Create stream and credential").click()
     command = page.locator("pre", has_text="testsrc2").inner_text()

@@ -135,6 +135,7 @@ def test_a_closed_page_ends_its_session(server, page, site):
 def test_add_a_camera_publishes_from_this_browser(server, page):
     sign_in(page, server)
     page.get_by_role("button", name="Add a camera").first.click()
+    page.get_by_role("tab", name="It pushes to Millrace").click()
     page.get_by_label("Stream name").fill("this-browser")
     page.get_by_role("button", name="Create stream and credential").click()
     page.get_by_role("button", name="Publish from this browser").click()

@@ -23,6 +23,61 @@ export interface StreamDetail extends StreamSummary {
   clock_source: string | null;
   clock_offset_ms: number | null;
   peer: string | null;
+  source: SourceHealth | null;
+  health?: {
+    packets_lost: number;
+    frames_damaged: number;
+    disk_full: boolean;
+    last_end: [string, string] | null;
+    clock: { drift_ppm: number | null } | null;
+  };
+}
+
+export interface SourceHealth {
+  state: "connecting" | "online" | "waiting";
+  since: string;
+  reason: string | null;
+  action_needed: boolean;
+  next_try: string | null;
+  failures: number;
+  reconnects: number;
+  transport: string | null;
+  left_out: string[];
+}
+
+export interface Source {
+  url: string;
+  transport: string;
+  owner: "api" | "edge" | "file";
+  edge?: { schedule: string | null; duration_seconds: number | null };
+  health: SourceHealth | null;
+}
+
+export interface Probe {
+  transport: string;
+  tracks: {
+    encoding: string;
+    codec: string | null;
+    width: number;
+    height: number;
+    sample_rate: number;
+    channels: number;
+    frame_rate: number | null;
+    bitrate: number | null;
+  }[];
+  left_out: string[];
+  gop_seconds: number | null;
+  picture: string | null;
+}
+
+export interface FoundCamera {
+  address: string;
+  name: string | null;
+  manufacturer: string | null;
+  model: string | null;
+  profiles: { name: string; token: string; encoding: string | null; width: number | null; height: number | null; url: string | null }[];
+  credentials_wanted: boolean;
+  trouble: string | null;
 }
 
 export interface Bucket {
@@ -96,6 +151,20 @@ export const api = {
   info: () => call<Info>("GET", "/v1/info"),
   streams: async () => (await call<{ streams: StreamSummary[] }>("GET", "/v1/streams")).streams,
   stream: (name: string) => call<StreamDetail>("GET", stream(name)),
+  source: (name: string) =>
+    call<Source>("GET", `${stream(name)}/source`).catch((error: unknown) => {
+      // None, or none of this caller's business.
+      if (error instanceof ApiError && (error.status === 404 || error.status === 403)) return null;
+      throw error;
+    }),
+  setSource: (name: string, url: string, transport: string) =>
+    call<Source>("PUT", `${stream(name)}/source`, { url, transport }),
+  removeSource: (name: string) => call<null>("DELETE", `${stream(name)}/source`),
+  probe: (url: string, transport: string) => call<Probe>("POST", "/v1/probe", { url, transport }),
+  discover: async (username: string, password: string) => {
+    const login = username ? { username, password } : {};
+    return (await call<{ cameras: FoundCamera[] }>("POST", "/v1/discover", login)).cameras;
+  },
   createStream: (name: string) => call<unknown>("PUT", stream(name), {}),
   createDevice: (name: string) =>
     call<DeviceCredential>("POST", "/v1/devices", { stream: name, allow: ["publish"] }),
