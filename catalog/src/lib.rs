@@ -1,5 +1,5 @@
 //! What exists and who may: video streams, their labels, tags, evidence holds and sources, data streams
-//! and their consumers, access keys, device credentials.
+//! and their consumers, delivery streams and their checkpoints, access keys, device credentials.
 //!
 //! Everything is a command in the log's control lane. One writer validates a change, appends its
 //! command, and answers when the command is durable and applied; followers of the lane keep the
@@ -21,6 +21,8 @@ mod command;
 mod credentials_file;
 mod data_stream;
 mod data_stream_catalog;
+mod delivery;
+mod delivery_catalog;
 mod device;
 mod error;
 mod glob;
@@ -42,6 +44,10 @@ pub use catalog::{Catalog, CatalogOptions};
 pub use command::stream_name;
 pub use data_stream::{
     Consumer, DataStream, DataStreamUpdate, FRAGMENTS_PREFIX, NewDataStream, Shard, StreamMode,
+};
+pub use delivery::{
+    BufferHints, Checkpoint, Compression, ContentEncoding, Deliveries, Delivery, DeliveryLogging, DeliverySource,
+    Destination, HttpTarget, NewDelivery, S3Target,
 };
 pub use device::{Allow, Device, DeviceCredential};
 pub use error::CatalogError;
