@@ -263,14 +263,15 @@ mod tests {
 
     fn any_checkpoints() -> impl Strategy<Value = Command> {
         let checkpoint = (any::<[u64; 3]>(), any::<u8>(), any::<u32>(), any_time());
-        let checkpoint = checkpoint.prop_map(|([delivery, source, next], outlet, shard, arrived)| Checkpoint {
-            delivery: StreamId(delivery),
-            outlet,
-            source: StreamId(source),
-            shard,
-            next,
-            arrived,
-        });
+        let checkpoint =
+            checkpoint.prop_map(|([delivery, source, next], outlet, shard, arrived)| Checkpoint {
+                delivery: StreamId(delivery),
+                outlet,
+                source: StreamId(source),
+                shard,
+                next,
+                arrived,
+            });
         proptest::collection::vec(checkpoint, 0..4).prop_map(Command::PutCheckpoints)
     }
 

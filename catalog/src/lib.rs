@@ -46,8 +46,8 @@ pub use data_stream::{
     Consumer, DataStream, DataStreamUpdate, FRAGMENTS_PREFIX, NewDataStream, Shard, StreamMode,
 };
 pub use delivery::{
-    BufferHints, Checkpoint, Compression, ContentEncoding, Deliveries, Delivery, DeliveryLogging, DeliverySource,
-    Destination, HttpTarget, NewDelivery, S3Target,
+    BufferHints, Checkpoint, Compression, ContentEncoding, Deliveries, Delivery, DeliveryLogging,
+    DeliverySource, Destination, HttpTarget, NewDelivery, S3Target,
 };
 pub use device::{Allow, Device, DeviceCredential};
 pub use error::CatalogError;

@@ -13,7 +13,9 @@ use crate::delivery::DeliveryRecord;
 use crate::secret::sha256;
 use crate::stream::StreamRecord;
 use crate::view::Contents;
-use crate::{AccessKey, Checkpoint, Consumer, DataStream, Deliveries, Delivery, Device, Hold, Source, Sources, Stream};
+use crate::{
+    AccessKey, Checkpoint, Consumer, DataStream, Deliveries, Delivery, Device, Hold, Source, Sources, Stream,
+};
 
 /// One row of the view: one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

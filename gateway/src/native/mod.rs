@@ -5,6 +5,7 @@
 
 mod caller;
 mod clip;
+mod deliveries;
 mod encryption;
 mod fragments;
 mod hls;
@@ -57,6 +58,7 @@ static ROUTES: &[&[&Route]] = &[
     urls::ROUTES,
     whip::ROUTES,
     fragments::ROUTES,
+    deliveries::ROUTES,
     session::ROUTES,
     sign_in::ROUTES,
     keys::ROUTES,

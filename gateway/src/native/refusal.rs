@@ -21,12 +21,15 @@ impl From<CatalogError> for ApiError {
             | CatalogError::TooManyHolds(_)
             | CatalogError::TooManyShards { .. }
             | CatalogError::ConsumerExists(_)
+            | CatalogError::DeliveryExists(_)
+            | CatalogError::TooManyDeliveries(_)
             | CatalogError::TooManyConsumers(_)
             | CatalogError::HasConsumers(_)
             | CatalogError::Held(_) => Self::conflict(text),
             CatalogError::NoSuchStream(_)
             | CatalogError::NoSuchCredential(_)
             | CatalogError::NoSuchConsumer(_)
+            | CatalogError::NoSuchDelivery(_)
             | CatalogError::NoSuchHold(_)
             | CatalogError::NoSuchSource(_) => Self::not_found(text),
             CatalogError::TooManyTags { .. } | CatalogError::Invalid { .. } => Self::invalid(text),
