@@ -105,7 +105,7 @@ impl Line {
         streams.grown(&self.source, self.shard, self.next).await;
         let first = self.read(self.next, ReadLimits { records: 1, bytes: 1 }).await?;
         let Some(oldest) = first.records.first().map(|record| record.arrived) else {
-            self.next = first.next;
+            self.skip_to(first.next);
             return Ok(());
         };
         self.board.waits(self.shard, Some(oldest));
@@ -117,9 +117,9 @@ impl Line {
         // The semaphore is never closed.
         let held = memory.acquire_many_owned(room).await.ok();
         match self.gather(self.destination.packer(&self.identity), u64::from(hints.size_mib) * MIB).await? {
-            Gathered::Nothing { next } => self.next = next,
+            Gathered::Nothing { next } => self.skip_to(next),
             Gathered::Shipment(shipment) => {
-                self.note_expired(&shipment);
+                self.skip_to(shipment.first);
                 let delivered = self.deliver(&shipment).await?;
                 self.advance(&shipment, delivered).await;
             }
@@ -276,11 +276,12 @@ impl Line {
         });
     }
 
-    /// Tells of records that retention took before they could be delivered: only a line that has waited as long
+    /// Goes on at this index, and tells of records before it that retention took: only a line that has waited as long
     /// as that can have lost some. Numbers may also be missing because their records never became durable.
-    fn note_expired(&self, shipment: &Shipment) {
+    fn skip_to(&mut self, next: u64) {
         let horizon = self.shared.clock.now() - self.source.stream.retention;
-        let missing = shipment.first.saturating_sub(self.next.max(1));
+        let missing = next.saturating_sub(self.next.max(1));
+        self.next = next.max(self.next);
         if self.source.fragments || missing == 0 || self.arrived >= horizon {
             return;
         }
