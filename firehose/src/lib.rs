@@ -27,6 +27,7 @@ mod store;
 pub use client::{AddressRule, HttpClient, TlsError};
 pub use deliveries::{Deliveries, Options};
 pub use destination::Failure;
+pub use destination::http_endpoint::check_answer;
 pub use prefix::{Prefix, PrefixError};
 pub use source::{SourceError, SourceStream, Streams};
 pub use status::{LastError, OutletStatus};

@@ -111,8 +111,8 @@ impl Line {
         self.board.waits(self.shard, Some(oldest));
         self.until_due(oldest).await;
         let hints = self.destination.buffer();
-        // As it was read and as it is packed.
-        let room = hints.size_mib.saturating_mul(2).clamp(1, self.shared.memory_mib);
+        // As it is packed, as base64 may make it, and as failed records.
+        let room = hints.size_mib.saturating_mul(3).clamp(1, self.shared.memory_mib);
         let memory = Arc::clone(&self.shared.memory);
         // The semaphore is never closed.
         let held = memory.acquire_many_owned(room).await.ok();
