@@ -5,7 +5,9 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Region};
@@ -40,7 +42,10 @@ impl S3Store {
     /// Reads the environment: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID` and
     /// the rest of what the SDK knows. Connects to nothing. `region` stands where nothing else says one.
     pub async fn from_environment(client: HttpClient, region: &str) -> Self {
-        let regions = RegionProviderChain::default_provider().or_else(Region::new(region.to_owned()));
+        // Not the SDK's own list: it asks the instance's metadata service, which most machines do not have.
+        let regions = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new())
+            .or_else(Region::new(region.to_owned()));
         let found = aws_config::defaults(BehaviorVersion::latest())
             .http_client(Connector(client))
             .region(regions)
