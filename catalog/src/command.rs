@@ -249,7 +249,7 @@ mod tests {
                     backup: target.clone(),
                 };
                 let destination = if id % 3 == 0 {
-                    crate::Destination::Http(Box::new(http))
+                    crate::Destination::Http(http)
                 } else {
                     crate::Destination::S3 { backup: hint.map(|_| target.clone()), target }
                 };

@@ -85,7 +85,7 @@ pub enum Destination {
         backup: Option<S3Target>,
     },
     /// Requests to an HTTP endpoint.
-    Http(Box<HttpTarget>),
+    Http(HttpTarget),
 }
 
 /// `S3DestinationConfiguration`, `ExtendedS3DestinationConfiguration`.

@@ -118,7 +118,7 @@ async fn request(stream: &mut TcpStream) -> Option<(String, Value)> {
 }
 
 fn to_endpoint(url: &str, retry_secs: u32, gzip: bool) -> Destination {
-    Destination::Http(Box::new(HttpTarget {
+    Destination::Http(HttpTarget {
         url: Secret::new(url),
         name: None,
         access_key: Some(Secret::new("canary-key")),
@@ -130,7 +130,7 @@ fn to_endpoint(url: &str, retry_secs: u32, gzip: bool) -> Destination {
         retry_secs,
         all_data: false,
         backup: target(None, 0),
-    }))
+    })
 }
 
 fn records(asked: &Asked) -> Vec<String> {

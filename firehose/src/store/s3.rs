@@ -24,7 +24,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use futures::future::BoxFuture;
-use http_body_util::BodyExt as _;
+use http_body_util::BodyExt;
 
 use super::{Object, ObjectStore};
 use crate::client::{HttpClient, SendError};
@@ -112,7 +112,7 @@ impl HttpConnector for Connector {
         HttpConnectorFuture::new(async move {
             let user = |error: Box<dyn std::error::Error + Send + Sync>| ConnectorError::user(error);
             let request = request.try_into_http1x().map_err(|error| user(error.into()))?;
-            let request = request.map(|body| body.map_err(|error| error.into()).boxed_unsync());
+            let request = request.map(BodyExt::boxed_unsync);
             let answer = client.send(request).await.map_err(|error| match error {
                 SendError::Refused(_) => ConnectorError::user(error.into()),
                 SendError::Unreachable(_) => ConnectorError::io(error.into()),

@@ -162,7 +162,7 @@ fn destination(context: &Context, input: &mut Input) -> Result<Destination, Exce
         }
         (None, None, Some(endpoint)) => {
             context.app.deliveries.check_endpoint(endpoint.url()).map_err(Exception::invalid)?;
-            Destination::Http(Box::new(endpoint.configured()))
+            Destination::Http(endpoint.configured())
         }
         _ => {
             return Err(Exception::invalid(

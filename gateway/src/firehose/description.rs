@@ -143,7 +143,7 @@ fn destination(destination: &Destination) -> DestinationDescription {
             description.extended_s3_destination_description = Some(extended);
         }
         Destination::Http(target) => {
-            description.http_endpoint_destination_description = Some((&**target).into());
+            description.http_endpoint_destination_description = Some(target.into());
         }
     }
     description
