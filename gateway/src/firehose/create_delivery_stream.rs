@@ -5,10 +5,10 @@
 
 use axum::Json;
 use base::{StreamName, Tags};
-use catalog::{DeliverySource, Destination, NewDelivery};
+use catalog::{Action, DeliverySource, Destination, NewDelivery};
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{Kind, absent, authorize, check_name, refused};
+use super::delivery::{Kind, absent, check_name, refused};
 use super::http_endpoint::HttpEndpoint;
 use super::s3::{Bucket, ExtendedBucket};
 use super::source::{DirectPut, Encryption, KinesisStream};
@@ -99,7 +99,7 @@ impl Operation for CreateDeliveryStream {
         let app = &context.app;
         let text = input.delivery_stream_name.take().unwrap_or_default();
         let name = StreamName::new(&text).map_err(|_| absent(app, &text))?;
-        authorize(&context, &name)?;
+        context.allow(Action::Manage, &name)?;
         let tags = tags(input.tags.take())?;
         let encrypted = input.delivery_stream_encryption_configuration_input.is_some();
         let destination = destination(&context, &mut input)?;

@@ -65,17 +65,8 @@ pub fn check_name(name: Option<&str>, check: &mut Check) {
 pub fn find(context: &Context, name: Option<&str>) -> Result<Arc<Delivery>, Exception> {
     let text = name.unwrap_or_default();
     let name = StreamName::new(text).map_err(|_| absent(&context.app, text))?;
-    authorize(context, &name)?;
+    context.allow(Action::Manage, &name)?;
     context.app.catalog.delivery(&name).ok_or_else(|| absent(&context.app, text))
-}
-
-/// Refuses what the caller may not do to the delivery stream of this name.
-pub fn authorize(context: &Context, name: &StreamName) -> Result<(), Exception> {
-    if context.principal.may(Action::Manage, name) {
-        return Ok(());
-    }
-    let text = format!("{} is not authorized to do this to the Firehose {name}", context.principal.name());
-    Err(Exception::new(Code::NotAuthorized, text))
 }
 
 /// ResourceNotFoundException, in AWS's words.

@@ -8,11 +8,12 @@ use data_streams::Start;
 use serde::Deserialize;
 
 use super::patterns::{KEY_ARN, ROLE_ARN, STREAM_ARN};
+use crate::auth::Asked;
 use crate::aws::Context;
 use crate::aws::check::Check;
 use crate::aws::values::{Choice, Closed};
-use crate::exception::Exception;
-use crate::streams::{authorize, lookup};
+use crate::exception::{Code, Exception};
+use crate::streams::{Found, lookup};
 
 /// `DirectPutSourceConfiguration` of the AWS model.
 #[derive(Debug, Default, Deserialize)]
@@ -63,7 +64,7 @@ impl KinesisStream {
         let found = parsed.and_then(|arn| lookup(&context.app.catalog, &arn));
         let absent = || Exception::invalid(format!("The Kinesis stream {arn} does not exist."));
         let found = found.ok_or_else(absent)?;
-        authorize(context, Action::Manage, &found.stream)?;
+        may_read(context, &found)?;
         let mut start = BTreeMap::new();
         for shard in &found.stream.shards {
             let place = context.app.records.position(&found, shard.id, Start::Latest).await?;
@@ -72,6 +73,13 @@ impl KinesisStream {
         let role_arn = self.role_arn.unwrap_or_default();
         Ok(DeliverySource::Stream { arn, role_arn, stream: found.stream.id, start })
     }
+}
+
+/// Refuses to deliver what the caller may not read.
+fn may_read(context: &Context, found: &Found) -> Result<(), Exception> {
+    let reader = context.principal.clone().asking(Asked::new("kinesis", "GetRecords"));
+    let allowed = reader.and_then(|reader| reader.check(Action::Manage, &found.stream.name));
+    allowed.map_err(|refused| Exception::new(Code::AccessDenied, refused.to_string()))
 }
 
 /// `KeyType` of the AWS model.

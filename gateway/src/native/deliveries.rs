@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::caller::Caller;
 use super::route::{Access, Answer, Field, Kind, Route};
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 
 const ERROR: &[Field] =
@@ -48,8 +49,9 @@ const DELIVERY: &[Field] = &[
 static LIST: Route = Route {
     method: Method::GET,
     path: "/v1/deliveries",
-    summary: "All delivery streams, and how far they have come",
-    access: Access::Administrator,
+    summary: "The delivery streams that the caller may describe, and how far they have come",
+    access: Access::Caller,
+    asked: Some(Asked::new("firehose", "DescribeDeliveryStream")),
     query: &[],
     body: None,
     answer: Answer::Json(200, &[Field::new("deliveries", Kind::List(&Kind::Object(DELIVERY)), "by name")]),
@@ -94,7 +96,6 @@ async fn list(
     uri: Uri,
 ) -> Result<Json<serde_json::Value>, ApiError> {
     LIST.params(&uri)?;
-    who.require_administrator()?;
     let deliveries = Arc::clone(&app.catalog.deliveries().borrow());
     let visible = deliveries.values().filter(|found| who.may(Action::Manage, &found.configuration.name));
     let shown: Vec<Shown> = visible.map(|delivery| shown(&app, delivery)).collect();

@@ -44,7 +44,7 @@ mod untag_resource;
 use crate::aws::Entry;
 
 pub use reader::{ReadError, RecordReader};
-pub use stream::{Found, authorize, lookup};
+pub use stream::{Found, lookup};
 pub use tags::check_charset;
 
 const SERVICE: &str = "kinesis";
