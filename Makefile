@@ -6,7 +6,7 @@ SHELL := bash
 
 TARGET   := $(or $(CARGO_TARGET_DIR),target)
 BINARY   := $(TARGET)/release/millrace
-FEATURES := gateway/gstreamer
+FEATURES := gateway/gstreamer,gateway/s3
 VENV     := tests/.venv
 PAGE     := console/dist/index.html
 # Not `npm ci`: it demands lock entries for the native packages of every platform, also of those that

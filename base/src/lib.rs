@@ -4,6 +4,7 @@
 //! system implementations are the only code of the project that asks the machine for them.
 
 mod arn;
+mod backoff;
 mod clock;
 mod entropy;
 mod fragment;
@@ -16,6 +17,7 @@ mod timestamp;
 mod varint;
 
 pub use arn::{Arn, ArnError};
+pub use backoff::backoff;
 pub use clock::{Clock, SystemClock};
 pub use entropy::{Entropy, SystemEntropy};
 pub use fragment::{

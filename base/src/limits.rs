@@ -39,6 +39,10 @@ pub struct Limits {
     pub shards: usize,
     /// Consumers of one data stream (RegisterStreamConsumer: 20).
     pub consumers: usize,
+    /// Delivery streams of the account (quota: 5,000).
+    pub deliveries: usize,
+    /// Bytes of all records of one PutRecordBatch (4 MiB).
+    pub put_record_batch_bytes: usize,
     /// Streams of the account (quota: 10,000), video and data each.
     pub streams: usize,
     /// Labels or resource tags of one stream (TagsPerResourceExceededLimit: 50).
@@ -67,6 +71,8 @@ impl Default for Limits {
             put_records_bytes: 10 * 1024 * 1024,
             shards: 10_000,
             consumers: 20,
+            deliveries: 5000,
+            put_record_batch_bytes: 4 * 1024 * 1024,
             streams: 10_000,
             tags_per_resource: 50,
             credentials: 100_000,

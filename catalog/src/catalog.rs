@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Arn, Clock, Entropy, FragmentNumber, Limits, Page, StreamId, StreamName, Tags};
@@ -16,8 +16,8 @@ use crate::mirror::Mirror;
 use crate::state::{SharedState, State};
 use crate::writer::{Writer, WriterThread};
 use crate::{
-    AccessKey, Action, Allow, CatalogError, Device, DeviceCredential, Hold, NewHold, NewSource, NewStream,
-    Policy, Principal, Secret, Source, Sources, Stream, StreamGlob, StreamUpdate,
+    AccessKey, Action, Allow, CatalogError, Checkpoint, Device, DeviceCredential, Hold, NewHold, NewSource,
+    NewStream, Policy, Principal, Secret, Source, Sources, Stream, StreamGlob, StreamUpdate,
 };
 
 /// How to open the catalog.
@@ -38,11 +38,15 @@ pub struct CatalogOptions {
     pub device_retention: Duration,
 }
 
+/// Checkpoints that wait for the writer, by delivery stream, outlet and shard.
+pub(crate) type Checkpoints = Mutex<BTreeMap<(StreamId, u8, u32), Checkpoint>>;
+
 /// What exists and who may. Reads are from memory; writes return when they are durable and can be
 /// read. Share it as `Arc<Catalog>`; dropping it writes what the view lacks.
 pub struct Catalog {
     pub(crate) state: Arc<SharedState>,
     pub(crate) writer: WriterThread,
+    pub(crate) checkpoints: Arc<Checkpoints>,
     _mirror: Mirror,
     device_retention: Duration,
 }
@@ -72,6 +76,7 @@ impl Catalog {
         Ok(Arc::new(Self {
             state,
             writer: WriterThread::start(writer).map_err(fail)?,
+            checkpoints: Arc::default(),
             _mirror: mirror,
             device_retention,
         }))

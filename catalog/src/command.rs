@@ -9,8 +9,9 @@ use base::{FragmentNumber, StreamId, StreamName};
 use serde::{Deserialize, Serialize};
 
 use crate::data_stream::DataStreamRecord;
+use crate::delivery::DeliveryRecord;
 use crate::stream::StreamRecord;
-use crate::{AccessKey, CatalogError, Consumer, Device, Hold, MediaSecret, Source};
+use crate::{AccessKey, CatalogError, Checkpoint, Consumer, Device, Hold, MediaSecret, Source};
 
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -22,7 +23,11 @@ pub(crate) enum Command {
     PutStream(StreamRecord),
     /// A data stream is as said from now on, new or changed.
     PutDataStream(DataStreamRecord),
-    /// The stream, video or data, is gone with its consumers, and its data key must be destroyed.
+    /// A delivery stream is as said from now on.
+    PutDelivery(Box<DeliveryRecord>),
+    /// Outlets of delivery streams have delivered so much.
+    PutCheckpoints(Vec<Checkpoint>),
+    /// The stream of any kind is gone with its consumers and checkpoints, and its data key must be destroyed.
     DeleteStream(StreamId),
     /// The data key of a deleted stream has been destroyed.
     KeyDestroyed(StreamId),
@@ -102,6 +107,7 @@ pub fn stream_name(command: &[u8]) -> Option<(StreamId, StreamName)> {
     match Command::decode(command) {
         Ok(Command::PutStream(stream)) => Some((stream.id, stream.name)),
         Ok(Command::PutDataStream(stream)) => Some((stream.id, stream.name)),
+        Ok(Command::PutDelivery(stream)) => Some((stream.id, stream.configuration.name)),
         Ok(_) | Err(_) => None,
     }
 }
@@ -216,6 +222,84 @@ mod tests {
         })
     }
 
+    fn any_target() -> impl Strategy<Value = crate::S3Target> {
+        let text = proptest::option::of(".{0,20}");
+        (text, any::<[u32; 2]>(), any::<bool>()).prop_map(|(text, [size_mib, interval_secs], gzip)| {
+            let logging = |text: &String| crate::DeliveryLogging {
+                enabled: gzip,
+                group: Some(text.clone()),
+                stream: None,
+            };
+            crate::S3Target {
+                role_arn: "arn:aws:iam::000000000000:role/r".into(),
+                bucket_arn: "arn:aws:s3:::b".into(),
+                prefix: text.clone(),
+                error_prefix: text.clone(),
+                buffer: crate::BufferHints { size_mib, interval_secs },
+                compression: if gzip { crate::Compression::Gzip } else { crate::Compression::Uncompressed },
+                kms_key_arn: text.clone(),
+                logging: text.as_ref().map(logging),
+                file_extension: text.clone(),
+                time_zone: text,
+            }
+        })
+    }
+
+    fn any_delivery() -> impl Strategy<Value = Command> {
+        let tags = proptest::collection::btree_map(".{1,8}", ".{0,8}", 0..4);
+        let starts = proptest::collection::btree_map(any::<u32>(), any::<u64>(), 0..4);
+        let source = (".{0,20}", any::<u64>(), starts, proptest::option::of(any::<u32>()));
+        (any::<u64>(), "[a-z]{1,9}", any_time(), tags, any_target(), source).prop_map(
+            |(id, name, created, tags, target, (text, stream, start, hint))| {
+                let source = match hint {
+                    None => crate::DeliverySource::DirectPut { throughput_hint: hint },
+                    Some(_) => crate::DeliverySource::Stream {
+                        arn: text.clone(),
+                        role_arn: text.clone(),
+                        stream: StreamId(stream),
+                        start,
+                    },
+                };
+                let http = crate::HttpTarget {
+                    url: Secret::new(text.clone()),
+                    name: hint.map(|_| text.clone()),
+                    access_key: hint.map(|_| Secret::new(text.clone())),
+                    buffer: target.buffer,
+                    logging: target.logging.clone(),
+                    encoding: hint.map(|_| crate::ContentEncoding::Gzip),
+                    attributes: vec![(text.clone(), Secret::new(text.clone()))],
+                    role_arn: None,
+                    retry_secs: 300,
+                    all_data: id % 2 == 0,
+                    backup: target.clone(),
+                };
+                let destination = if id % 3 == 0 {
+                    crate::Destination::Http(http)
+                } else {
+                    crate::Destination::S3 { backup: hint.map(|_| target.clone()), target }
+                };
+                let name = StreamName::new(&name).unwrap();
+                let configuration =
+                    crate::NewDelivery { name, source, destination, encrypted: id % 2 == 0, tags };
+                Command::PutDelivery(Box::new(DeliveryRecord { id: StreamId(id), created, configuration }))
+            },
+        )
+    }
+
+    fn any_checkpoints() -> impl Strategy<Value = Command> {
+        let checkpoint = (any::<[u64; 3]>(), any::<u8>(), any::<u32>(), any_time());
+        let checkpoint =
+            checkpoint.prop_map(|([delivery, source, next], outlet, shard, arrived)| Checkpoint {
+                delivery: StreamId(delivery),
+                outlet,
+                source: StreamId(source),
+                shard,
+                next,
+                arrived,
+            });
+        proptest::collection::vec(checkpoint, 0..4).prop_map(Command::PutCheckpoints)
+    }
+
     fn any_consumer() -> impl Strategy<Value = Command> {
         (any::<u64>(), ".{0,20}", any_time(), any::<bool>()).prop_map(|(id, name, created, there)| {
             let stream = StreamId(id);
@@ -231,6 +315,8 @@ mod tests {
         prop_oneof![
             any_stream(),
             any_data_stream(),
+            any_delivery(),
+            any_checkpoints(),
             any_consumer(),
             any_credential(),
             any_hold(),

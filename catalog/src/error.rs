@@ -88,6 +88,15 @@ pub enum CatalogError {
         /// How many there may be.
         limit: usize,
     },
+    /// The name is taken.
+    #[error("a delivery stream named {0} exists")]
+    DeliveryExists(StreamName),
+    /// There is no such delivery stream, or no longer.
+    #[error("there is no delivery stream {0}")]
+    NoSuchDelivery(String),
+    /// As many delivery streams as the account may have.
+    #[error("the account has {0} delivery streams, as many as it may: delete one or raise the limit")]
+    TooManyDeliveries(usize),
     /// The stream has a consumer of this name.
     #[error("a consumer {0} is registered on this stream")]
     ConsumerExists(String),

@@ -1,5 +1,6 @@
 //! What exists and who may: video streams, their labels, tags, evidence holds and sources, secrets that hold
-//! URLs of cameras, data streams and their consumers, access keys, device credentials.
+//! URLs of cameras, data streams and their consumers, delivery streams and their checkpoints, access keys, device
+//! credentials.
 //!
 //! Everything is a command in the log's control lane. One writer validates a change, appends its
 //! command, and answers when the command is durable and applied; followers of the lane keep the
@@ -21,6 +22,8 @@ mod command;
 mod credentials_file;
 mod data_stream;
 mod data_stream_catalog;
+mod delivery;
+mod delivery_catalog;
 mod device;
 mod edge;
 mod edge_catalog;
@@ -45,6 +48,10 @@ pub use catalog::{Catalog, CatalogOptions};
 pub use command::stream_name;
 pub use data_stream::{
     Consumer, DataStream, DataStreamUpdate, FRAGMENTS_PREFIX, NewDataStream, Shard, StreamMode,
+};
+pub use delivery::{
+    BufferHints, Checkpoint, Compression, ContentEncoding, Deliveries, Delivery, DeliveryLogging,
+    DeliverySource, Destination, HttpTarget, NewDelivery, S3Target,
 };
 pub use device::{Allow, Device, DeviceCredential};
 pub use edge::{Edge, EdgeSchedule, NewEdge};

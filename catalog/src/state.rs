@@ -9,16 +9,22 @@ use tokio::sync::watch;
 
 use crate::command::Command;
 use crate::data_stream::DataStreamRecord;
+use crate::delivery::DeliveryRecord;
 use crate::secret::sha256;
 use crate::stream::StreamRecord;
 use crate::view::Contents;
-use crate::{AccessKey, Consumer, DataStream, Device, Hold, MediaSecret, Source, Sources, Stream};
+use crate::{
+    AccessKey, Checkpoint, Consumer, DataStream, Deliveries, Delivery, Device, Hold, MediaSecret, Source,
+    Sources, Stream,
+};
 
 /// One row of the view: one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RowKey {
     Stream(StreamId),
     DataStream(StreamId),
+    Delivery(StreamId),
+    Checkpoint(StreamId, u8, u32),
     Consumer(StreamId, String),
     DeletedStream(StreamId),
     Hold(StreamId, String),
@@ -37,7 +43,12 @@ pub(crate) struct State {
     by_id: HashMap<StreamId, Arc<Stream>>,
     data_streams: Arc<BTreeMap<StreamName, Arc<DataStream>>>,
     data_by_id: HashMap<StreamId, Arc<DataStream>>,
-    /// Of streams of either kind that exist, by name.
+    /// Whoever delivers is told of every change.
+    deliveries: watch::Sender<Deliveries>,
+    delivery_by_id: HashMap<StreamId, Arc<Delivery>>,
+    /// Of delivery streams that exist, by outlet and shard.
+    checkpoints: HashMap<StreamId, BTreeMap<(u8, u32), Checkpoint>>,
+    /// Of video and data streams that exist, by name.
     consumers: HashMap<StreamId, BTreeMap<String, Arc<Consumer>>>,
     /// Of all streams, by id: what was held, by whom, is told when the stream is long gone.
     holds: HashMap<StreamId, BTreeMap<String, Arc<Hold>>>,
@@ -89,6 +100,9 @@ impl State {
             by_id: HashMap::new(),
             data_streams: Arc::default(),
             data_by_id: HashMap::new(),
+            deliveries: watch::Sender::default(),
+            delivery_by_id: HashMap::new(),
+            checkpoints: HashMap::new(),
             consumers: HashMap::new(),
             holds: HashMap::new(),
             floors: BTreeMap::new(),
@@ -119,6 +133,24 @@ impl State {
 
     pub fn data_stream(&self, id: StreamId) -> Option<&Arc<DataStream>> {
         self.data_by_id.get(&id)
+    }
+
+    /// All delivery streams.
+    pub fn deliveries(&self) -> watch::Ref<'_, Deliveries> {
+        self.deliveries.borrow()
+    }
+
+    /// All delivery streams, now and from now on.
+    pub fn watch_deliveries(&self) -> watch::Receiver<Deliveries> {
+        self.deliveries.subscribe()
+    }
+
+    pub fn delivery(&self, id: StreamId) -> Option<&Arc<Delivery>> {
+        self.delivery_by_id.get(&id)
+    }
+
+    pub fn checkpoint(&self, delivery: StreamId, outlet: u8, shard: u32) -> Option<Checkpoint> {
+        self.checkpoints.get(&delivery)?.get(&(outlet, shard)).copied()
     }
 
     /// The consumers of a stream by name.
@@ -248,6 +280,15 @@ impl State {
         match command {
             Command::PutStream(record) => vec![self.put_stream(record)],
             Command::PutDataStream(record) => vec![self.put_data_stream(record)],
+            Command::PutDelivery(record) => vec![self.put_delivery(*record)],
+            Command::PutCheckpoints(checkpoints) => {
+                let put = checkpoints.into_iter().map(|checkpoint| {
+                    let Checkpoint { delivery, outlet, shard, .. } = checkpoint;
+                    self.checkpoints.entry(delivery).or_default().insert((outlet, shard), checkpoint);
+                    RowKey::Checkpoint(delivery, outlet, shard)
+                });
+                put.collect()
+            }
             Command::DeleteStream(id) => self.delete_stream(id),
             Command::RaiseFloors(floors) => {
                 let raised = floors.into_iter().map(|(id, number)| {
@@ -348,6 +389,16 @@ impl State {
         RowKey::DataStream(id)
     }
 
+    fn put_delivery(&mut self, record: DeliveryRecord) -> RowKey {
+        let delivery = Arc::new(record.into_delivery(&self.account, &self.region));
+        let id = delivery.id;
+        self.next_stream = self.next_stream.max(StreamId(id.0.saturating_add(1)));
+        self.delivery_by_id.insert(id, Arc::clone(&delivery));
+        let name = delivery.configuration.name.clone();
+        self.deliveries.send_modify(|all| drop(Arc::make_mut(all).insert(name, delivery)));
+        RowKey::Delivery(id)
+    }
+
     fn delete_stream(&mut self, id: StreamId) -> Vec<RowKey> {
         let mut rows = vec![RowKey::DeletedStream(id)];
         if let Some(stream) = self.by_id.remove(&id) {
@@ -358,6 +409,13 @@ impl State {
             Arc::make_mut(&mut self.data_streams).remove(&stream.name);
             rows.push(RowKey::DataStream(id));
         }
+        if let Some(delivery) = self.delivery_by_id.remove(&id) {
+            let name = &delivery.configuration.name;
+            self.deliveries.send_modify(|all| drop(Arc::make_mut(all).remove(name)));
+            rows.push(RowKey::Delivery(id));
+        }
+        let checkpoints = self.checkpoints.remove(&id).unwrap_or_default();
+        rows.extend(checkpoints.into_keys().map(|(outlet, shard)| RowKey::Checkpoint(id, outlet, shard)));
         self.deleted.insert(id);
         if self.floors.remove(&id).is_some() {
             rows.push(RowKey::Floor(id));
@@ -384,6 +442,12 @@ impl State {
             RowKey::Stream(id) => Some(Command::PutStream(StreamRecord::of(self.by_id.get(id)?))),
             RowKey::DataStream(id) => {
                 Some(Command::PutDataStream(DataStreamRecord::of(self.data_by_id.get(id)?)))
+            }
+            RowKey::Delivery(id) => {
+                Some(Command::PutDelivery(Box::new(DeliveryRecord::of(self.delivery_by_id.get(id)?))))
+            }
+            RowKey::Checkpoint(id, outlet, shard) => {
+                Some(Command::PutCheckpoints(vec![self.checkpoint(*id, *outlet, *shard)?]))
             }
             RowKey::Consumer(stream, name) => {
                 Some(Command::PutConsumer(self.consumer(*stream, name)?.as_ref().clone()))

@@ -7,6 +7,8 @@
 //!     progress                   one row, its id empty: Extent as JSON
 //!     stream, deleted_stream     id: the stream's number
 //!     data_stream                id: the stream's number
+//!     delivery                   id: the stream's number
+//!     checkpoint                 id: the delivery stream's number, outlet and shard, colons between
 //!     consumer                   id: the stream's number, a colon, the consumer's name
 //!     hold                       id: the stream's number, a colon, the hold's id
 //!     floor                      id: the stream's number
@@ -202,6 +204,8 @@ impl SealedRow {
             RowKey::Stream(id) => ("stream", id.to_string()),
             RowKey::DeletedStream(id) => ("deleted_stream", id.to_string()),
             RowKey::DataStream(id) => ("data_stream", id.to_string()),
+            RowKey::Delivery(id) => ("delivery", id.to_string()),
+            RowKey::Checkpoint(id, outlet, shard) => ("checkpoint", format!("{id}:{outlet}:{shard}")),
             RowKey::Consumer(stream, name) => ("consumer", format!("{stream}:{name}")),
             RowKey::Hold(stream, id) => ("hold", format!("{stream}:{id}")),
             RowKey::Floor(stream) => ("floor", stream.to_string()),

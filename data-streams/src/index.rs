@@ -5,6 +5,7 @@
 //! segments, not with records.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base::Timestamp;
 use fragment_log::format::{FRAME_HEADER_BYTES, TAG_BYTES};
@@ -45,6 +46,8 @@ pub(crate) struct Span {
     /// The index after the last record.
     pub end: u64,
     pub last_time: Timestamp,
+    /// Of its records, lengths and keys included.
+    pub bytes: u64,
     pub lane: LaneId,
     pub segment: u64,
 }
@@ -67,6 +70,13 @@ impl Piece {
         match self {
             Self::Frame(frame) => frame.time,
             Self::Span(span) => span.last_time,
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Frame(frame) => frame.payload_bytes() as u64,
+            Self::Span(span) => span.bytes,
         }
     }
 
@@ -134,6 +144,14 @@ impl ShardIndex {
         if frames.is_empty() { Next::End } else { Next::Frames(frames) }
     }
 
+    /// Bytes of what begins with one of these records; a run of a complete segment counts as a whole.
+    pub fn bytes(&self, records: Range<u64>) -> u64 {
+        if records.is_empty() {
+            return 0;
+        }
+        self.pieces.range(records).map(|(_, piece)| piece.bytes()).sum()
+    }
+
     /// Puts runs of frames of a complete segment in one entry each; their numbers follow one another. `footer` has the shard's frames as
     /// the segment's footer tells them, in order: what it lacks stays as it is.
     pub fn complete(&mut self, footer: &[Frame]) {
@@ -152,9 +170,10 @@ impl ShardIndex {
             // With numbers between, the frames that have them may be in another lane, also unknown yet.
             if let Some(span) = run.as_mut().filter(|span| span.end == first) {
                 (span.end, span.last_time) = (frame.end(), frame.time);
+                span.bytes += frame.payload_bytes() as u64;
             } else {
-                let (end, last_time) = (frame.end(), frame.time);
-                let ended = run.replace(Span { first, end, last_time, lane, segment });
+                let (end, last_time, bytes) = (frame.end(), frame.time, frame.payload_bytes() as u64);
+                let ended = run.replace(Span { first, end, last_time, bytes, lane, segment });
                 self.pieces.extend(ended.map(|span| (span.first, Piece::Span(span))));
             }
         }
@@ -212,6 +231,15 @@ mod tests {
         assert_eq!(index.next(0, horizon, few), Next::Frames(vec![frame(21, 10, 0), frame(31, 10, 0)]));
         let small = Want { records: usize::MAX, bytes: 1 };
         assert_eq!(index.next(45, always(), small), Next::Frames(vec![frame(41, 10, 0)]));
+    }
+
+    #[test]
+    fn bytes_are_the_same_frame_by_frame_and_in_runs() {
+        let mut index = ShardIndex::default();
+        (0..5).for_each(|n| index.push(frame(1 + n * 10, 10, 0)));
+        assert_eq!((index.bytes(0..100), index.bytes(11..31), index.bytes(7..7)), (500, 200, 0));
+        index.complete(&(0..5).map(|n| frame(1 + n * 10, 10, 0)).collect::<Vec<_>>());
+        assert_eq!((index.bytes(0..100), index.bytes(2..100)), (500, 0), "it began before");
     }
 
     #[test]

@@ -31,7 +31,8 @@ impl DataStreams {
     /// [`LogError`] where the disk fails.
     pub async fn sweep(self: &Arc<Self>) -> Result<Swept, LogError> {
         let mut swept = Swept::default();
-        self.shards.retain(|stream| self.catalog.data_stream_by_id(stream).is_some());
+        let now = self.clock.now();
+        self.shards.retain(|stream| self.catalog.records_kept_since(stream, now).is_some());
         for info in self.complete_segments() {
             if swept.segments as usize == SEGMENTS {
                 swept.more = true;
@@ -81,7 +82,7 @@ impl DataStreams {
     }
 
     fn is_kept(&self, stream: StreamId, last: Timestamp, now: Timestamp) -> bool {
-        self.catalog.data_stream_by_id(stream).is_some_and(|stream| last >= now - stream.retention)
+        self.catalog.records_kept_since(stream, now).is_some_and(|since| last >= since)
     }
 
     fn forget(&self, lane: LaneId, segment: u64) {

@@ -1,5 +1,6 @@
 //! The crate's face: all data streams of one log.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use base::{Clock, StreamId};
@@ -77,6 +78,12 @@ impl DataStreams {
     /// The index after the last record of a shard that is on disk.
     pub fn durable(&self, stream: &DataStream, shard: u32) -> u64 {
         self.shard(stream, shard).durable()
+    }
+
+    /// About how many bytes the frames take that begin with one of these records: a run of them in a complete
+    /// segment counts where it begins.
+    pub fn stored_bytes(&self, stream: &DataStream, shard: u32, records: Range<u64>) -> u64 {
+        self.shard(stream, shard).index().bytes(records)
     }
 
     /// Changes with [`Self::durable`].

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base::{Clock, Entropy, Limits};
 use catalog::Catalog;
 use data_streams::DataStreams;
+use firehose::Deliveries;
 use fragment_log::{Log, LogError};
 use indexer::{IndexError, Indexer, Swept};
 use ingest::onvif::Discovery;
@@ -18,6 +19,7 @@ use playback::Playback;
 use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::seal::Sealer;
+use crate::streams::RecordReader;
 use crate::streams::subscriptions::Subscriptions;
 use crate::webhooks::Webhooks;
 
@@ -41,6 +43,10 @@ pub struct App {
     pub catalog: Arc<Catalog>,
     /// Records.
     pub data_streams: Arc<DataStreams>,
+    /// Records and fragments, read alike.
+    pub records: Arc<RecordReader>,
+    /// Delivery streams, running.
+    pub deliveries: Arc<Deliveries>,
     /// Who is subscribed to which shard.
     pub subscriptions: Arc<Subscriptions>,
     /// Which fragments.

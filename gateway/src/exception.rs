@@ -72,6 +72,12 @@ pub enum Code {
     KmsOptInRequired,
     /// Too many calls of the key service.
     KmsThrottling,
+    /// Records come to the delivery stream from elsewhere.
+    InvalidSource,
+    /// The key cannot be used for a delivery stream.
+    InvalidKmsResource,
+    /// Firehose cannot do this now.
+    FirehoseUnavailable,
     /// The body is not what was expected.
     Serialization,
     /// No such operation, or one that is not served.
@@ -116,6 +122,9 @@ impl Code {
             Self::KmsNotFound => "KMSNotFoundException",
             Self::KmsOptInRequired => "KMSOptInRequired",
             Self::KmsThrottling => "KMSThrottlingException",
+            Self::InvalidSource => "InvalidSourceException",
+            Self::InvalidKmsResource => "InvalidKMSResourceException",
+            Self::FirehoseUnavailable => "ServiceUnavailableException",
             Self::Serialization => "SerializationException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::InternalFailure => "InternalFailure",
@@ -151,13 +160,15 @@ impl Code {
             | Self::KmsNotFound
             | Self::KmsOptInRequired
             | Self::KmsThrottling
+            | Self::InvalidSource
+            | Self::InvalidKmsResource
             | Self::Serialization => StatusCode::BAD_REQUEST,
             Self::NotAuthorized | Self::EdgeAccessDenied => StatusCode::UNAUTHORIZED,
             Self::AccessDenied => StatusCode::FORBIDDEN,
             Self::ResourceNotFound | Self::StreamEdgeConfigurationNotFound | Self::UnknownOperation => {
                 StatusCode::NOT_FOUND
             }
-            Self::InternalFailure => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::InternalFailure | Self::FirehoseUnavailable => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -203,7 +214,10 @@ impl Code {
             | Self::KmsAccessDenied
             | Self::KmsNotFound
             | Self::KmsOptInRequired
-            | Self::KmsThrottling => false,
+            | Self::KmsThrottling
+            | Self::InvalidSource
+            | Self::InvalidKmsResource
+            | Self::FirehoseUnavailable => false,
         }
     }
 }
@@ -267,6 +281,7 @@ impl From<CatalogError> for Exception {
             | CatalogError::AccessKeyExists(_)
             | CatalogError::HoldExists(_)
             | CatalogError::ConsumerExists(_)
+            | CatalogError::DeliveryExists(_)
             | CatalogError::HasConsumers(_)
             | CatalogError::SecretInUse { .. }
             | CatalogError::Held(_) => Code::ResourceInUse,
@@ -275,9 +290,12 @@ impl From<CatalogError> for Exception {
             | CatalogError::NoSuchHold(_)
             | CatalogError::NoSuchConsumer(_)
             | CatalogError::NoSuchSecret(_)
+            | CatalogError::NoSuchDelivery(_)
             | CatalogError::NoSuchSource(_) => Code::ResourceNotFound,
+            CatalogError::TooManyShards { .. }
+            | CatalogError::TooManyConsumers(_)
+            | CatalogError::TooManyDeliveries(_) => Code::LimitExceeded,
             CatalogError::NoSuchEdge(_) => Code::StreamEdgeConfigurationNotFound,
-            CatalogError::TooManyShards { .. } | CatalogError::TooManyConsumers(_) => Code::LimitExceeded,
             CatalogError::TooManyStreams(_) => Code::AccountStreamLimitExceeded,
             CatalogError::TooManyCredentials(_)
             | CatalogError::TooManyHolds(_)

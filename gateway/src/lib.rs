@@ -11,6 +11,7 @@ pub mod config;
 pub mod cors;
 pub mod error;
 pub mod exception;
+pub mod firehose;
 pub mod metrics;
 pub mod native;
 pub mod router;

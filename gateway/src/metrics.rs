@@ -3,8 +3,10 @@
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ::firehose::OutletStatus;
 use fragment_log::LaneMetrics;
 use http::StatusCode;
 use indexer::LaneSpace;
@@ -104,6 +106,7 @@ pub fn page(app: &App) -> String {
     gateway(&mut page, &app.metrics);
     page.family("millrace_webrtc_sessions", "gauge", "Open WebRTC sessions, half-made ones included.");
     page.sample("millrace_webrtc_sessions", &[], app.whip.open());
+    deliveries(&mut page, app);
     log(&mut page, app);
     index(&mut page, app);
     space(&mut page, app);
@@ -219,6 +222,41 @@ fn recordings(page: &mut Page, app: &App) {
         Some(exact(h.packets_lost))
     });
     each("millrace_stream_clock_offset_seconds", "gauge", "Camera's clock minus the server's.", &offset);
+}
+
+/// What each outlet of a delivery stream does.
+fn deliveries(page: &mut Page, app: &App) {
+    let all = Arc::clone(&app.catalog.deliveries().borrow());
+    let known: Vec<_> = all
+        .values()
+        .flat_map(|delivery| {
+            let outlets = app.deliveries.status(delivery).into_iter().zip(["destination", "backup"]);
+            outlets.map(|(status, outlet)| (delivery.configuration.name.as_str(), outlet, status))
+        })
+        .collect();
+    let now = app.clock.now();
+    let mut each = |name: &str, kind: &str, help: &str, value: &dyn Fn(&OutletStatus) -> f64| {
+        page.family(name, kind, help);
+        for (delivery, outlet, status) in &known {
+            page.sample(name, &[("delivery", delivery), ("outlet", outlet)], value(status));
+        }
+    };
+    each(
+        "millrace_delivery_lag_seconds",
+        "gauge",
+        "Since the oldest record that waits arrived.",
+        &|status| status.waiting_since.map_or(0.0, |since| now.since(since).as_secs_f64()),
+    );
+    each("millrace_deliveries_total", "counter", "Objects or requests that were taken.", &|status| {
+        exact(status.deliveries)
+    });
+    each("millrace_delivered_records_total", "counter", "Records in them.", &|s| exact(s.records));
+    each("millrace_delivered_bytes_total", "counter", "Bytes of their data.", &|s| exact(s.bytes));
+    each("millrace_delivery_failures_total", "counter", "Attempts that failed.", &|s| exact(s.failures));
+    let help = "Records stored under the error prefix instead.";
+    each("millrace_delivery_failed_records_total", "counter", help, &|s| exact(s.failed_records));
+    let help = "Records that expired before they were delivered.";
+    each("millrace_delivery_expired_records_total", "counter", help, &|s| exact(s.expired_records));
 }
 
 fn gateway(page: &mut Page, metrics: &Metrics) {

@@ -43,6 +43,10 @@ def output_members(shape, prefix: str = "") -> set[str]:
     )
 
 
+def is_within(path: str, others: set[str]) -> bool:
+    return any(path.startswith((other + ".", other + "[")) for other in others)
+
+
 def status(service: str, shape) -> int:
     """Services with JSON 1.1 leave it open: 400, and 500 for the service's own faults."""
     told = shape.metadata.get("error", {}).get("httpStatusCode")
@@ -52,10 +56,17 @@ def status(service: str, shape) -> int:
 
 @pytest.mark.parametrize("service,name", OPERATIONS)
 def test_an_operation_is_what_aws_says_it_is(service, name):
+    """What is not offered, or never answered, is named by the model, and its own members count for nothing."""
     ours = DESCRIBED[service][name]
+    refused = {member["name"] for member in ours["input"] if member.pop("not_offered", False)}
+    never = set(ours.get("never_answered", []))
     aws = botocore.session.get_session().get_service_model(service).operation_model(name)
     assert (ours["method"], ours["path"]) == (aws.http["method"], aws.http["requestUri"])
-    assert {member["name"]: member for member in ours["input"]} == input_members(aws.input_shape)
-    assert set(ours["output"]) == output_members(aws.output_shape)
+    members, answered = input_members(aws.input_shape), output_members(aws.output_shape)
+    assert never <= answered
+    members = {path: member for path, member in members.items() if not is_within(path, refused)}
+    answered = {path for path in answered - never if not is_within(path, never)}
+    assert {member["name"]: member for member in ours["input"]} == members
+    assert set(ours["output"]) == answered
     errors = {shape.error_code or shape.name: status(service, shape) for shape in aws.error_shapes}
     assert ours["errors"] == errors

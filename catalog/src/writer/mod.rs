@@ -3,6 +3,7 @@
 
 mod credentials;
 mod data_streams;
+mod deliveries;
 mod edge;
 mod floors;
 mod holds;

@@ -44,6 +44,9 @@ pub struct Member {
     /// The values there are.
     #[serde(rename = "enum", skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<&'static str>>,
+    /// Whether whoever sends it is refused; its own members are not described.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub not_offered: bool,
 }
 
 /// Collects violations and, on the way, describes the members.
@@ -54,6 +57,8 @@ pub struct Check {
     /// How many there are.
     count: usize,
     members: Vec<Member>,
+    /// Of members that keep to the model, what is refused all the same: the first.
+    refusal: Option<String>,
     prefix: String,
     /// Within a structure that is not there, nothing can be violated.
     describing: bool,
@@ -65,6 +70,25 @@ impl Check {
         let count = self.count;
         let errors = if count == 1 { "error" } else { "errors" };
         (count > 0).then(|| format!("{count} validation {errors} detected: {}", self.violations.join("; ")))
+    }
+
+    /// Why members are refused that keep to the model, if some are: InvalidArgument.
+    pub fn refusal(&mut self) -> Option<String> {
+        self.refusal.take()
+    }
+
+    /// Refuses what keeps to the model; the first reason is told.
+    pub fn refuse(&mut self, why: impl Into<String>) {
+        self.refusal.get_or_insert_with(|| why.into());
+    }
+
+    /// A structure that is not offered: one that is there is refused, never ignored.
+    pub fn not_offered<T>(&mut self, name: &str, value: Option<&T>) {
+        let path = format!("{}{name}", self.prefix);
+        self.rule(name, "structure", value).member().not_offered = true;
+        if value.is_some() {
+            self.refuse(format!("{path} is not offered."));
+        }
     }
 
     /// The members, in the order they were named.
@@ -92,15 +116,18 @@ impl Check {
         self.rule(name, "blob", value)
     }
 
-    /// A list of structures that must be there, how many there may be, and what `inner` checks of each.
+    /// A list of structures, whether it must be there, how many there may be, and what `inner` checks of each.
     pub fn entries<T>(
         &mut self,
         name: &str,
         value: Option<&Vec<T>>,
-        (min, max): (i64, i64),
+        (required, min, max): (bool, i64, i64),
         inner: impl Fn(&T, &mut Self),
     ) {
-        let mut rule = self.rule(name, "list", value).required();
+        let mut rule = self.rule(name, "list", value);
+        if required {
+            rule = rule.required();
+        }
         let size = value.map(|list| count(list.len()));
         rule.bounds(size, || "'[...]'".to_owned(), (min, Some(max)), "length");
         let (outer, described) = (self.prefix.clone(), self.members.len());
@@ -172,8 +199,9 @@ impl Check {
         value: Option<&'a T>,
     ) -> Rule<'a, T> {
         let name = format!("{}{name}", self.prefix);
-        let (required, min, max, pattern, values) = (false, None, None, None, None);
-        self.members.push(Member { name, kind, required, min, max, pattern, values });
+        let (required, not_offered) = (false, false);
+        let (min, max, pattern, values) = (None, None, None, None);
+        self.members.push(Member { name, kind, required, min, max, pattern, values, not_offered });
         Rule { missing: value.is_none(), check: self, value }
     }
 }
@@ -363,7 +391,7 @@ mod tests {
     fn entries_are_named_by_their_place_and_ten_violations_are_told() {
         let mut check = Check::default();
         let records = vec![Some(Blob(vec![0; 3].into())), None];
-        check.entries("Records", Some(&records), (1, 1), |record, check| {
+        check.entries("Records", Some(&records), (true, 1, 1), |record, check| {
             check.blob("Data", record.as_ref()).required().length(0, 2);
         });
         assert_eq!(
@@ -378,7 +406,7 @@ mod tests {
             ["Records"]
         );
         let mut check = Check::default();
-        check.entries("Records", Some(&vec![(); 12]), (0, 500), |(), check| {
+        check.entries("Records", Some(&vec![(); 12]), (true, 0, 500), |(), check| {
             check.text("Key", None).required();
         });
         let message = check.message().unwrap();

@@ -1,7 +1,7 @@
 //! AWS operations: the shape of one, and how a request becomes a call.
 //!
 //! An operation is one file and one line in its service's list ([`crate::video::OPERATIONS`],
-//! [`crate::streams::OPERATIONS`]). The lists are the only ones: paths, metrics, `docs/api-coverage.md`
+//! [`crate::streams::OPERATIONS`], [`crate::firehose::OPERATIONS`]). The lists are the only ones: paths, metrics, `docs/api-coverage.md`
 //! and the comparison with the AWS service models all come from them.
 
 pub mod check;
@@ -31,7 +31,7 @@ use serde::de::DeserializeOwned;
 use crate::app::{App, Arrival};
 use crate::auth::{Asked, AuthError, Principal, verified_body};
 use crate::exception::{Code, Exception};
-use crate::{streams, video};
+use crate::{firehose, streams, video};
 use check::Check;
 use wire::{Answer, Wire};
 
@@ -65,6 +65,12 @@ pub trait Operation: 'static {
     /// An answer with every member filled: what the comparison with the AWS model reads.
     #[cfg(test)]
     fn sample() -> serde_json::Value;
+
+    /// Members of the AWS model's output that are never answered, with all that is in them.
+    #[cfg(test)]
+    fn never_answered() -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// What a call knows besides its input.
@@ -131,7 +137,7 @@ impl Entry {
 
 /// All operations that are served.
 pub fn operations() -> impl Iterator<Item = &'static Entry> {
-    video::OPERATIONS.iter().chain(streams::OPERATIONS)
+    video::OPERATIONS.iter().chain(streams::OPERATIONS).chain(firehose::OPERATIONS)
 }
 
 /// The paths of a list of operations.
@@ -196,6 +202,10 @@ async fn run<O: Operation>(context: Context, body: Bytes) -> Result<Response, Ex
         let code = if wire == Wire::RestJson { Code::InvalidArgument } else { Code::Validation };
         return Err(Exception::new(code, message));
     }
+    if let Some(why) = check.refusal() {
+        return Err(Exception::invalid(why));
+    }
+    drop(check);
     O::call(context, input).await.map(|output| output.answer(wire))
 }
 

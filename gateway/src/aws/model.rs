@@ -25,6 +25,9 @@ pub struct Description {
     input: Vec<Member>,
     /// Member paths of the output; `[]` stands for the entries of a list.
     output: Vec<String>,
+    /// Members of the model's output that are never answered, with all that is in them.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    never_answered: &'static [&'static str],
     #[serde(skip)]
     reads: fn(Value) -> bool,
 }
@@ -42,6 +45,7 @@ pub fn describe<O: Operation>() -> Description {
         errors: O::ERRORS.iter().map(|code| (wire.name(*code), wire.status(*code).as_u16())).collect(),
         input: check.members().to_vec(),
         output,
+        never_answered: O::never_answered(),
         reads: |value| serde_json::from_value::<O::Input>(value).is_ok(),
     }
 }
@@ -126,6 +130,17 @@ const NOT_SERVED: &[(&str, &[&str])] = &[
             "UpdateStreamWarmThroughput",
         ],
     ),
+    (
+        "firehose",
+        &[
+            "ListTagsForDeliveryStream",
+            "StartDeliveryStreamEncryption",
+            "StopDeliveryStreamEncryption",
+            "TagDeliveryStream",
+            "UntagDeliveryStream",
+            "UpdateDestination",
+        ],
+    ),
     ("kinesis-video-archived-media", &["GetClip", "GetDASHStreamingSessionURL", "GetImages"]),
     ("kinesis-video-media", &["GetMedia", "PutMedia"]),
     ("kinesis-video-signaling", &["GetIceServerConfig", "SendAlexaOfferToMaster"]),
@@ -133,9 +148,10 @@ const NOT_SERVED: &[(&str, &[&str])] = &[
 ];
 
 fn coverage() -> String {
-    let mut text = "# AWS operations\n\nMade from the lists of operations in `gateway/src/video/mod.rs` \
-                    and `gateway/src/streams/mod.rs`. An operation that is\nnot served answers as AWS answers \
-                    an unknown one: `UnknownOperationException`, HTTP 404 (400 with `X-Amz-Target`).\n"
+    let mut text = "# AWS operations\n\nMade from the lists of operations in `gateway/src/video/mod.rs`, \
+                    `gateway/src/streams/mod.rs` and\n`gateway/src/firehose/mod.rs`. An operation that is not \
+                    served answers as AWS answers an unknown one:\n`UnknownOperationException`, HTTP 404 (400 \
+                    with `X-Amz-Target`).\n"
         .to_owned();
     for (service, absent) in NOT_SERVED {
         let _ = writeln!(text, "\n## {service}\n\n| operation | served |\n|---|---|");

@@ -13,13 +13,14 @@ use super::wire::Wire;
 use super::{Entry, request_id, run_entry, unknown_operation};
 use crate::app::{App, Arrival};
 use crate::exception::{Code, Exception};
-use crate::streams;
+use crate::{firehose, streams};
 
 /// Bytes of `x-amz-id-2`, in base64.
 const ID_2: usize = 48;
 
 /// What stands before the dot in `X-Amz-Target`, and the operations after it.
-const SERVICES: &[(&str, &[Entry])] = &[("Kinesis_20131202", streams::OPERATIONS)];
+const SERVICES: &[(&str, &[Entry])] =
+    &[("Kinesis_20131202", streams::OPERATIONS), ("Firehose_20150804", firehose::OPERATIONS)];
 
 /// Answers a `POST /`.
 pub async fn serve(

@@ -1,5 +1,6 @@
 //! How AWS writes values in JSON and CBOR.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base::Timestamp;
@@ -127,6 +128,16 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for CappedVisitor
         }
         while entries.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Capped(kept))
+    }
+}
+
+/// A structure of which nothing is read: it is not offered.
+#[derive(Debug, Default)]
+pub struct Opaque;
+
+impl<'de> Deserialize<'de> for Opaque {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::<String, IgnoredAny>::deserialize(deserializer).map(|_| Self)
     }
 }
 

@@ -77,7 +77,10 @@ impl Wire {
     /// The HTTP status of an exception: in the target forms all are 400 but the server's own.
     pub fn status(self, code: Code) -> StatusCode {
         match (self, code) {
-            (Self::RestJson, _) | (_, Code::InternalFailure | Code::ServiceUnavailable) => code.status(),
+            (Self::RestJson, _) => code.status(),
+            (_, Code::InternalFailure | Code::ServiceUnavailable | Code::FirehoseUnavailable) => {
+                code.status()
+            }
             (Self::Json | Self::Cbor, _) => StatusCode::BAD_REQUEST,
         }
     }

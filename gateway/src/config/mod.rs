@@ -60,6 +60,12 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// Networks that webhooks may be in; none for every address but link-local ones.
     pub outbound_allow: Vec<Network>,
+    /// Networks that may be delivered to; none for every address but link-local ones.
+    pub firehose_allow: Vec<Network>,
+    /// Certificates in PEM that sign those of destinations; none for those that the system trusts.
+    pub firehose_ca: Option<PathBuf>,
+    /// Memory for what is being delivered.
+    pub firehose_memory: Memory,
     /// Free space below which the oldest footage goes.
     pub free_floor: Share,
     /// Free space below which no new data is taken.
@@ -115,6 +121,9 @@ impl Default for Config {
             discovery: ingest::onvif::GROUP,
             webhooks: Vec::new(),
             outbound_allow: Vec::new(),
+            firehose_allow: Vec::new(),
+            firehose_ca: None,
+            firehose_memory: Memory(512 * 1024 * 1024),
             free_floor: Share::Percent(5),
             reserve: Share::Percent(1),
             tail_ring: Memory(256 * 1024 * 1024),

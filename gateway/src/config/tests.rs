@@ -79,7 +79,7 @@ fn an_unknown_key_is_refused_with_the_nearest_name() {
         "millrace.toml: there is no key http.adress: did you mean http.address?"
     );
     assert_eq!(refused("acount = \"1\""), "millrace.toml: there is no key acount: did you mean account?");
-    assert!(refused("[firehose]\ntables = 1").contains("config example"));
+    assert!(refused("[iceberg]\ntables = 1").contains("config example"));
 }
 
 #[test]

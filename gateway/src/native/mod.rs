@@ -5,6 +5,7 @@
 
 mod caller;
 mod clip;
+mod deliveries;
 mod discover;
 mod encryption;
 mod fragments;
@@ -61,6 +62,7 @@ static ROUTES: &[&[&Route]] = &[
     urls::ROUTES,
     whip::ROUTES,
     fragments::ROUTES,
+    deliveries::ROUTES,
     session::ROUTES,
     sign_in::ROUTES,
     keys::ROUTES,

@@ -21,6 +21,8 @@ impl From<CatalogError> for ApiError {
             | CatalogError::TooManyHolds(_)
             | CatalogError::TooManyShards { .. }
             | CatalogError::ConsumerExists(_)
+            | CatalogError::DeliveryExists(_)
+            | CatalogError::TooManyDeliveries(_)
             | CatalogError::TooManyConsumers(_)
             | CatalogError::HasConsumers(_)
             | CatalogError::SecretInUse { .. }
@@ -29,6 +31,7 @@ impl From<CatalogError> for ApiError {
             CatalogError::NoSuchStream(_)
             | CatalogError::NoSuchCredential(_)
             | CatalogError::NoSuchConsumer(_)
+            | CatalogError::NoSuchDelivery(_)
             | CatalogError::NoSuchHold(_)
             | CatalogError::NoSuchEdge(_)
             | CatalogError::NoSuchSecret(_)

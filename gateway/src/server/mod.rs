@@ -3,6 +3,7 @@
 //! Start: log → catalog → what a crash left open → index → ingest → listeners → `addresses.json` → ready. Stop: no new work,
 //! open fragments closed and stored, views written, exit.
 
+mod deliveries;
 #[cfg(feature = "gstreamer")]
 mod demo;
 mod discovery;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ::firehose::Deliveries;
 use base::{Clock, Entropy, FragmentMeta, StreamId, StreamName};
 use catalog::NewSource;
 use indexer::Indexer;
@@ -40,8 +42,10 @@ use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::router::router;
 use crate::seal::Sealer;
+use crate::streams::RecordReader;
 use crate::webhooks::{self, Webhook, Webhooks};
 
+use self::deliveries::Reach;
 use self::http::HttpServer;
 pub use error::ServerError;
 use listeners::Listeners;
@@ -90,7 +94,8 @@ impl Server {
         let names = tls::names(&config);
         let certificates = Certificates::load(&config, &names, &*clock)?;
         let tls = pull::tls(&config)?;
-        let app = assemble(&config, storage, &addresses, (udp, tls), (clock, entropy))?;
+        let reach = deliveries::reach(&config).await?;
+        let app = assemble(&config, storage, &addresses, (udp, tls, reach), (clock, entropy))?;
         let (stop, stopped) = watch::channel(false);
         let keep = space::Keep { floor: config.free_floor, reserve: config.reserve };
         #[cfg_attr(not(feature = "gstreamer"), expect(unused_mut, reason = "only the demo adds to them"))]
@@ -169,7 +174,7 @@ fn assemble(
     config: &Config,
     storage: Storage,
     addresses: &Addresses,
-    (udp, tls): (UdpSocket, Arc<rustls::ClientConfig>),
+    (udp, tls, reach): (UdpSocket, Arc<rustls::ClientConfig>, Reach),
     (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
 ) -> Result<Arc<App>, ServerError> {
     let Storage { log, catalog, data_streams, indexer, recovered } = storage;
@@ -207,6 +212,21 @@ fn assemble(
     let rules = AddressRules { allow: config.outbound_allow.clone(), own: Vec::new() };
     let client = outbound::Client::new(rules, webhooks::TIMEOUT);
     let hooks = config.webhooks.clone();
+    let records = Arc::new(RecordReader {
+        catalog: Arc::clone(&catalog),
+        data_streams: Arc::clone(&data_streams),
+        indexer: Arc::clone(&indexer),
+        clock: Arc::clone(&clock),
+    });
+    let deliveries = Deliveries::new(::firehose::Options {
+        catalog: Arc::clone(&catalog),
+        streams: Arc::clone(&records) as _,
+        store: reach.store,
+        client: reach.client,
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        memory_mib: u32::try_from(config.firehose_memory.0 / (1024 * 1024)).unwrap_or(u32::MAX),
+    });
     Ok(Arc::new(App {
         discovery,
         webhooks: Webhooks::new(client, Arc::clone(&clock), Arc::clone(&entropy), hooks),
@@ -222,6 +242,8 @@ fn assemble(
         log,
         catalog,
         data_streams,
+        records,
+        deliveries,
         subscriptions: Arc::default(),
         indexer,
         ingest,
@@ -258,6 +280,7 @@ fn spawn(
 
     tasks.spawn(app.pullers.clone().run(stopped.clone()));
     tasks.spawn(Arc::clone(&app.webhooks).run(Arc::clone(app), stopped.clone()));
+    tasks.spawn(Arc::clone(&app.deliveries).run(stopped.clone()));
     tasks.spawn(Arc::clone(&app.whip).serve(webrtc, stopped.clone()));
     tasks.spawn(space::keep(Arc::clone(app), keep, stopped.clone()));
     tasks

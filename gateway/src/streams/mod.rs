@@ -24,6 +24,7 @@ mod list_tags_for_stream;
 mod page;
 mod put_record;
 mod put_records;
+mod reader;
 mod record;
 mod register_stream_consumer;
 mod remove_tags_from_stream;
@@ -41,6 +42,10 @@ mod tests;
 mod untag_resource;
 
 use crate::aws::Entry;
+
+pub use reader::{ReadError, RecordReader};
+pub use stream::{Found, lookup};
+pub use tags::check_charset;
 
 const SERVICE: &str = "kinesis";
 

@@ -96,11 +96,16 @@ impl Operation for PutRecords {
     type Output = Json<Output>;
 
     fn check(input: &Input, check: &mut Check) {
-        check.entries("Records", input.records.as_ref(), (1, RECORDS as i64), |entry: &Entry, check| {
-            check.blob("Data", entry.data.as_ref()).required().length(0, DATA_BYTES);
-            check.text("ExplicitHashKey", entry.explicit_hash_key.as_deref()).pattern(HASH_KEY);
-            check.text("PartitionKey", entry.partition_key.as_deref()).length(1, 256);
-        });
+        check.entries(
+            "Records",
+            input.records.as_ref(),
+            (true, 1, RECORDS as i64),
+            |entry: &Entry, check| {
+                check.blob("Data", entry.data.as_ref()).required().length(0, DATA_BYTES);
+                check.text("ExplicitHashKey", entry.explicit_hash_key.as_deref()).pattern(HASH_KEY);
+                check.text("PartitionKey", entry.partition_key.as_deref()).length(1, 256);
+            },
+        );
         input.stream.check(check);
         check.boolean("DryRun", input.dry_run.as_ref());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{Arn, StreamId, StreamName};
-use catalog::{Action, CatalogError, DataStream, FRAGMENTS_PREFIX, Shard, Stream, StreamMode};
+use catalog::{Action, Catalog, CatalogError, DataStream, FRAGMENTS_PREFIX, Shard, Stream, StreamMode};
 use data_streams::{SequenceNumber, shard_id};
 use serde::{Deserialize, Serialize};
 
@@ -116,23 +116,28 @@ pub fn absent(app: &App, name: &str) -> Exception {
 }
 
 fn find_by_name(app: &App, text: &str) -> Result<Found, Exception> {
-    let name = StreamName::new(text).map_err(|_| absent(app, text))?;
-    if let Some(stream) = app.catalog.data_stream(&name) {
-        return Ok(Found { stream, fragments: false });
+    lookup_name(&app.catalog, text).ok_or_else(|| absent(app, text))
+}
+
+fn lookup_name(catalog: &Catalog, text: &str) -> Option<Found> {
+    let name = StreamName::new(text).ok()?;
+    if let Some(stream) = catalog.data_stream(&name) {
+        return Some(Found { stream, fragments: false });
     }
-    let video = text.strip_prefix(FRAGMENTS_PREFIX).and_then(|video| StreamName::new(video).ok());
-    let video = video.and_then(|video| app.catalog.stream(&video)).ok_or_else(|| absent(app, text))?;
-    Ok(Found { stream: Arc::new(fragments_of(&video, name)), fragments: true })
+    let video = StreamName::new(text.strip_prefix(FRAGMENTS_PREFIX)?).ok()?;
+    let video = catalog.stream(&video)?;
+    Some(Found { stream: Arc::new(fragments_of(&video, name)), fragments: true })
 }
 
 fn find_by_arn(app: &App, text: &str) -> Result<Found, Exception> {
-    let named = |arn: &Arn| arn.resource_name("stream").map(str::to_owned);
-    let arn = text.parse::<Arn>().ok();
-    let name = arn.as_ref().and_then(named).ok_or_else(|| absent(app, text))?;
-    find_by_name(app, &name)
-        .ok()
-        .filter(|found| Some(&found.stream.arn) == arn.as_ref())
-        .ok_or_else(|| absent(app, &name))
+    let arn = text.parse::<Arn>().map_err(|_| absent(app, text))?;
+    let name = arn.resource_name("stream").ok_or_else(|| absent(app, text))?;
+    lookup(&app.catalog, &arn).ok_or_else(|| absent(app, name))
+}
+
+/// The stream with exactly this ARN, or the fragments of a video stream.
+pub fn lookup(catalog: &Catalog, arn: &Arn) -> Option<Found> {
+    lookup_name(catalog, arn.resource_name("stream")?).filter(|found| found.stream.arn == *arn)
 }
 
 fn find_by_id(app: &App, id: &str) -> Result<Found, Exception> {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use base::{Entropy, StreamName};
+use base::{Entropy, StreamName, backoff};
 use tokio::time::sleep;
 
 use super::error::Retry;
@@ -84,9 +84,9 @@ impl Pause {
             Retry::Soon => (first_retry, last_retry),
             Retry::Rarely | Retry::NoRoom => (first_rare, last_rare),
         };
-        let doubled = first.saturating_mul(1 << self.failures.min(16));
-        self.failures += 1;
-        doubled.min(last).mul_f64(0.75 + f64::from(entropy.bytes::<1>()[0]) / 510.0)
+        let pause = backoff(first, last, self.failures, entropy);
+        self.failures = self.failures.saturating_add(1);
+        pause
     }
 }
 

@@ -100,6 +100,9 @@ fn catalog_status(error: &CatalogError) -> StatusCode {
         | CatalogError::Held(_)
         | CatalogError::TooManyShards { .. }
         | CatalogError::ConsumerExists(_)
+        | CatalogError::DeliveryExists(_)
+        | CatalogError::NoSuchDelivery(_)
+        | CatalogError::TooManyDeliveries(_)
         | CatalogError::NoSuchConsumer(_)
         | CatalogError::TooManyConsumers(_)
         | CatalogError::HasConsumers(_)

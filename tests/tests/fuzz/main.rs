@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod codec;
+mod delivery;
 mod edits;
 mod log;
 mod memory;
@@ -45,6 +46,8 @@ targets! {
     codec_private => codec::private,
     fragment_meta => text::fragment_meta,
     data_records => records::frame,
+    delivery_answer => delivery::answer,
+    delivery_prefix => delivery::prefix,
     h264 => rtp::h264,
     h265 => rtp::h265,
     jpeg => rtp::jpeg,

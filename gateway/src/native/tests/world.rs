@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use ::firehose::{Deliveries, Failure, HttpClient, Object, ObjectStore};
 use axum::Router;
 use axum::body::Body;
 use base::{Clock, Entropy, FragmentMeta, Limits, StreamId, SystemEntropy};
@@ -13,6 +14,7 @@ use catalog::{Catalog, CatalogOptions};
 use data_streams::DataStreams;
 use fixtures::{Clip, FakeClock};
 use fragment_log::{Entry, FrameKind, LaneId, Log, MasterKey, Options, RetentionClass};
+use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::service::Service;
@@ -30,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::router::router;
 use crate::seal::Sealer;
+use crate::streams::RecordReader;
 use crate::webhooks::Webhooks;
 
 /// Base64 of 32 bytes.
@@ -135,11 +138,20 @@ impl World {
 
     /// An operation of Kinesis Data Streams, in JSON 1.1.
     pub(crate) async fn kinesis(&self, operation: &str, input: &Value) -> Answer {
+        self.target("kinesis", &format!("Kinesis_20131202.{operation}"), input).await
+    }
+
+    /// An operation of Firehose, in JSON 1.1.
+    pub(crate) async fn firehose(&self, operation: &str, input: &Value) -> Answer {
+        self.target("firehose", &format!("Firehose_20150804.{operation}"), input).await
+    }
+
+    async fn target(&self, service: &str, target: &str, input: &Value) -> Answer {
         let builder = Request::post("/").header("host", HOST);
-        let builder = builder.header("x-amz-target", format!("Kinesis_20131202.{operation}"));
+        let builder = builder.header("x-amz-target", target);
         let (mut parts, ()) =
             builder.header("content-type", "application/x-amz-json-1.1").body(()).unwrap().into_parts();
-        let (body, scope) = (input.to_string(), Scope { region: "us-east-1", service: "kinesis" });
+        let (body, scope) = (input.to_string(), Scope { region: "us-east-1", service });
         sign(&mut parts, body.as_bytes(), &self.root, scope, self.clock.now());
         self.send(Request::from_parts(parts, Body::from(body))).await
     }
@@ -161,6 +173,20 @@ impl World {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let url = answer.json()["url"].as_str().unwrap().to_owned();
         url.strip_prefix(&format!("http://{HOST}")).unwrap().to_owned()
+    }
+}
+
+fn only_loopback(address: SocketAddr) -> Result<(), String> {
+    if address.ip().is_loopback() { Ok(()) } else { Err("tests stay on loopback".into()) }
+}
+
+/// A store that keeps everything.
+#[derive(Default)]
+struct Objects;
+
+impl ObjectStore for Objects {
+    fn put<'a>(&'a self, _: &'a str, _: Object) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -244,6 +270,22 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         timing: Timing::default(),
     });
     let (discovery, webhooks) = outbound(&clock, &entropy);
+    let records = Arc::new(RecordReader {
+        catalog: Arc::clone(&catalog),
+        data_streams: Arc::clone(&data_streams),
+        indexer: Arc::clone(&indexer),
+        clock: Arc::clone(&clock),
+    });
+    let client = HttpClient::new(Arc::new(only_loopback), Vec::new()).unwrap();
+    let deliveries = Deliveries::new(::firehose::Options {
+        catalog: Arc::clone(&catalog),
+        streams: Arc::clone(&records) as _,
+        store: Some(Arc::default() as Arc<Objects>),
+        client,
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        memory_mib: 64,
+    });
     Arc::new(App {
         discovery,
         webhooks,
@@ -259,6 +301,8 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         log,
         catalog,
         data_streams,
+        records,
+        deliveries,
         subscriptions: Arc::default(),
         indexer,
         ingest,
