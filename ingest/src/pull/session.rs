@@ -184,6 +184,8 @@ impl<'a> Attempt<'a> {
         let (tracks, transport) = dialogue.set_up(&description).await?;
         tracks.into_iter().for_each(|track| recording.set_up(track));
         recording.begin()?;
+        // What came before is of a session that some earlier connection lost.
+        client.early.clear();
         client.request("PLAY", &description.aggregate, &[("Range", "npt=0.000-")]).await?;
         let agreed = Agreed { transport, left_out: description.left_out.clone() };
         Ok((recording, description, agreed, keep_alive))
@@ -215,6 +217,7 @@ impl<S: Wire> Playing<'_, S> {
     async fn receive(&mut self, mut stop: Pin<&mut impl Future<Output = ()>>) -> Result<(), PullError> {
         let clock = Arc::clone(&self.attempt.options.clock);
         self.client.framer.set_chunk(MEDIA_CHUNK);
+        self.client.framer.skip_junk();
         self.client.stream.socket().pace(self.attempt.beat).map_err(PullError::Broken)?;
         for (channel, payload) in std::mem::take(&mut self.client.early) {
             self.recording.packet(channel, payload, clock.monotonic()).await?;

@@ -113,7 +113,7 @@ fn record_parts(
     let mut assembler = Assembler::new(&sources(), &Limits::default(), timestamps, server);
     let (mut jobs, mut made, mut restarts) = (VecDeque::new(), VecDeque::new(), Vec::new());
     let (mut steps, mut observed) = (steps.iter().peekable(), Duration::ZERO);
-    for Arrival { arrival, made: at, track, what } in
+    for Arrival { arrival, made: at, track, what, .. } in
         camera.run(zero).take_while(|next| next.arrival < length)
     {
         clock.advance_to(arrival);

@@ -69,16 +69,29 @@ const STATIC_FORMATS: [(u8, &str, u32, u8); 12] = [
     (33, "MP2T", 90_000, 0),
 ];
 
+/// Reads a description, of which only media and attributes mean anything here. Cameras and publishers write
+/// all else as they like (`o=` without address, `c=IN`, `thread=0 0`), or not at all, so it is left out.
+fn session(body: &[u8]) -> Result<Session, SdpError> {
+    let matters = |line: &&[u8]| matches!(line, [b'm' | b'a', b'=', ..]);
+    let mut clean = b"v=0\r\n".to_vec();
+    for line in body.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).filter(matters) {
+        clean.extend_from_slice(line);
+        clean.extend_from_slice(b"\r\n");
+    }
+    let session = Session::parse(&clean).map_err(|error| SdpError::Syntax(error.to_string()))?;
+    match session.medias.len() {
+        1..=MAX_SECTIONS => Ok(session),
+        others => Err(SdpError::Sections(others)),
+    }
+}
+
 impl Announcement {
     /// Reads the body of an ANNOUNCE.
     ///
     /// # Errors
     /// [`SdpError`] says which line or section is wrong.
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
-        let session = Session::parse(body).map_err(|error| SdpError::Syntax(error.to_string()))?;
-        if !(1..=MAX_SECTIONS).contains(&session.medias.len()) {
-            return Err(SdpError::Sections(session.medias.len()));
-        }
+        let session = session(body)?;
         let sections = session.medias.iter().enumerate().map(|(index, media)| {
             let refuse = |why| SdpError::Section { section: index + 1, media: media.media.clone(), why };
             Section::parse(media).map_err(refuse)
@@ -123,21 +136,12 @@ pub struct Offered {
 }
 
 impl Offered {
-    /// Reads the body of the answer. Lines that are none of SDP are skipped.
+    /// Reads the body of the answer.
     ///
     /// # Errors
     /// [`SdpError::Syntax`], [`SdpError::Sections`].
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
-        let is_line = |line: &&[u8]| matches!(line, [b'a'..=b'z', b'=', ..]);
-        let mut clean = Vec::with_capacity(body.len() + 2);
-        for line in body.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).filter(is_line) {
-            clean.extend_from_slice(line);
-            clean.extend_from_slice(b"\r\n");
-        }
-        let session = Session::parse(&clean).map_err(|error| SdpError::Syntax(error.to_string()))?;
-        if !(1..=MAX_SECTIONS).contains(&session.medias.len()) {
-            return Err(SdpError::Sections(session.medias.len()));
-        }
+        let session = session(body)?;
         let control = session.get_first_attribute_value("control").flatten();
         let control = control.map(|control| control.trim().to_owned());
         let (mut sections, mut unreadable) = (Vec::new(), Vec::new());

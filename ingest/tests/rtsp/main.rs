@@ -11,3 +11,4 @@ mod played;
 mod publishers;
 mod pull;
 mod raw_client;
+mod transcripts;

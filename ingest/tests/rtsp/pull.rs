@@ -63,18 +63,30 @@ impl Pulling {
     }
 
     pub async fn set(&self, url: &str, transport: SourceTransport) {
-        let stream = self.hall.catalog.stream_to_pull(&StreamName::new("door").unwrap()).await.unwrap();
+        self.set_stream("door", url, transport).await;
+    }
+
+    pub async fn set_stream(&self, name: &str, url: &str, transport: SourceTransport) {
+        let stream = self.hall.catalog.stream_to_pull(&StreamName::new(name).unwrap()).await.unwrap();
         let source = NewSource { url: Secret::new(url), transport, timestamps: TimestampSource::Auto };
         self.hall.catalog.set_source(stream.id, source).await.unwrap();
     }
 
     pub fn health(&self) -> Option<PullHealth> {
-        let stream = self.hall.catalog.stream(&StreamName::new("door").unwrap()).unwrap();
+        self.health_of("door")
+    }
+
+    pub fn health_of(&self, name: &str) -> Option<PullHealth> {
+        let stream = self.hall.catalog.stream(&StreamName::new(name).unwrap()).unwrap();
         self.pullers.health(stream.id)
     }
 
     pub fn recording(&self) -> Option<StreamHealth> {
-        let stream = self.hall.catalog.stream(&StreamName::new("door").unwrap()).unwrap();
+        self.recording_of("door")
+    }
+
+    pub fn recording_of(&self, name: &str) -> Option<StreamHealth> {
+        let stream = self.hall.catalog.stream(&StreamName::new(name).unwrap()).unwrap();
         self.hall.ingest.health(stream.id)
     }
 
