@@ -288,6 +288,9 @@ impl<S: Wire> Playing<'_, S> {
             self.kept_alive = now;
             self.client.send(self.keep_alive, &self.url).await?;
         }
+        for (channel, request) in self.recording.request_key_frames(now) {
+            self.client.send_packet(channel, &request).await?;
+        }
         self.ticks += 1;
         if self.ticks.is_multiple_of(REPORT_TICKS) {
             self.recording.send_reports(now);

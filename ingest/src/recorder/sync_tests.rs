@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use base::{Clock, Limits};
-use fixtures::{Arrival, Camera, FakeClock, Fault, Happening, SenderReports};
+use fixtures::{Arrival, Camera, FakeClock, Fault, Happening, SenderReports, VIDEO};
 use proptest::prelude::*;
 
 use super::assembler::Assembler;
@@ -121,4 +121,20 @@ fn a_day_of_an_honest_camera_is_within_100_ms() {
         let drift = session.fragments.last().and_then(|last| last.job.clock.drift_ppm);
         assert!(drift.is_some_and(|drift| (drift - drift_ppm).abs() < 5.0), "{drift:?}");
     }
+}
+
+#[test]
+fn fragments_of_a_smart_codec_end_within_20_seconds_and_at_every_key_frame() {
+    let session = record(&Camera { gop: 25 * 47, audio: true, ..Camera::default() }, 5 * MINUTE);
+    session.assert_exact();
+    assert_eq!(session.runs(), 1);
+    for one in &session.fragments {
+        let video: Vec<_> = one.job.frames.iter().filter(|frame| frame.track == VIDEO.0).collect();
+        let ticks: u32 = video.iter().map(|frame| frame.duration).sum();
+        assert!(ticks <= 20 * VIDEO.1 + 3600, "{ticks}");
+        assert_eq!(one.job.starts_with_key, video[0].key);
+        assert!(video[1..].iter().all(|frame| !frame.key), "a key frame begins a fragment");
+    }
+    let keyed = session.fragments.iter().filter(|one| one.job.starts_with_key).count();
+    assert_eq!((keyed, session.fragments.len()), (7, 19));
 }

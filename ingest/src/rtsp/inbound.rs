@@ -7,6 +7,7 @@ use bytes::Bytes;
 use media::MediaError;
 use media::rtp::{Packet, SenderReport, sender_report};
 
+use super::key_request::KeyFrames;
 use super::receiver_report::Reception;
 use super::sdp::Section;
 use crate::depacketizer::{Depacketizer, Event, Patience};
@@ -32,6 +33,8 @@ pub(crate) struct Inbound {
     udp: bool,
     packets: Depacketizer,
     source: Option<Source>,
+    /// Where its sender can be asked for key frames.
+    keys: Option<KeyFrames>,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,7 @@ impl Inbound {
             udp,
             packets: Depacketizer::new(number, &section.format, patience, limits)?,
             source: None,
+            keys: section.key_request.filter(|_| section.video).map(KeyFrames::new),
         })
     }
 
@@ -86,7 +90,21 @@ impl Inbound {
         if self.udp {
             self.count(&packet, arrival);
         }
-        self.packets.packet(packet, arrival, events)
+        let before = events.len();
+        let taken = self.packets.packet(packet, arrival, events);
+        let key = |event: &Event| matches!(event, Event::Unit(unit, _) if unit.key);
+        if let Some(keys) = &mut self.keys
+            && events.iter().skip(before).any(key)
+        {
+            keys.came(arrival);
+        }
+        taken
+    }
+
+    /// The request for a key frame that is due, from `own`, if the sender takes such.
+    pub(crate) fn key_request(&mut self, own: u32, now: Duration) -> Option<Vec<u8>> {
+        let source = self.source.as_ref()?;
+        self.keys.as_mut()?.request(own, source.ssrc, now)
     }
 
     /// Takes an RTCP packet and returns its sender report, if it has one of this track's source.
@@ -162,7 +180,15 @@ mod tests {
             channels: 0,
             fmtp: "packetization-mode=1".into(),
         };
-        let section = Section { video: true, audio: false, control: String::new(), payload_type: 96, format };
+        let section = Section {
+            video: true,
+            audio: false,
+            control: String::new(),
+            payload_type: 96,
+            format,
+            feedback: false,
+            key_request: None,
+        };
         Inbound::new(1, &section, udp, &Limits::default()).unwrap()
     }
 

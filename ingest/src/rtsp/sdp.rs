@@ -5,6 +5,7 @@ use media::rtp::Format;
 use rtsp_types::Url;
 use sdp_types::{Media, Session};
 
+use super::key_request::KeyRequest;
 use super::target::Target;
 
 /// What a publisher is about to send.
@@ -27,6 +28,10 @@ pub struct Section {
     pub payload_type: u8,
     /// How payloads of that type are packed.
     pub format: Format,
+    /// Whether it is sent by the profile with feedback (`RTP/AVPF`, RFC 4585).
+    pub feedback: bool,
+    /// How its sender can be asked for a key frame, if it can.
+    pub key_request: Option<KeyRequest>,
 }
 
 /// A description that cannot be followed.
@@ -182,8 +187,19 @@ impl Section {
             control: value("control").unwrap_or_default().trim().to_owned(),
             payload_type,
             format,
+            feedback: media.proto.trim().eq_ignore_ascii_case("RTP/AVPF"),
+            key_request: key_request(media, payload_type),
         })
     }
+}
+
+/// What the `rtcp-fb` attributes offer for this payload type, or for all (`*`).
+fn key_request(media: &Media, payload_type: u8) -> Option<KeyRequest> {
+    let mut offered = media.get_attribute_values("rtcp-fb").flatten();
+    offered.find_map(|value| {
+        let (number, feedback) = value.trim_start().split_once([' ', '\t'])?;
+        KeyRequest::parse(feedback).filter(|_| number == "*" || number.parse() == Ok(payload_type))
+    })
 }
 
 /// The format in the `rtpmap` attribute of the payload type, without its `fmtp`.
@@ -267,6 +283,24 @@ mod tests {
         assert_eq!(find(&absent, "rtsp://h/door/stream=2"), None);
         let only = short("m=video 0 RTP/AVP 26\r\n").unwrap();
         assert_eq!(find(&only, "rtsp://h/door"), Some(0));
+    }
+
+    #[test]
+    fn tells_how_to_ask_for_key_frames() {
+        let section = |media: &str| short(media).unwrap().sections.remove(0);
+        let plain = section("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n");
+        assert_eq!((plain.feedback, plain.key_request), (false, None));
+        for (attribute, expected) in [
+            ("96 nack pli", Some(KeyRequest::PictureLoss)),
+            ("* ccm fir", Some(KeyRequest::FullIntra)),
+            ("97 nack pli", None),
+            ("96 nack", None),
+        ] {
+            let media =
+                format!("m=video 0 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:{attribute}\r\n");
+            let found = section(&media);
+            assert_eq!((found.feedback, found.key_request), (true, expected), "{attribute}");
+        }
     }
 
     #[test]

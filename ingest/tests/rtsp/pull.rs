@@ -39,7 +39,11 @@ pub struct Pulling {
 
 impl Pulling {
     pub async fn start() -> Self {
-        let hall = Hall::with(Limits { fragment_target: FRAGMENT, ..Limits::default() }).await;
+        Self::within(Limits::default()).await
+    }
+
+    pub async fn within(limits: Limits) -> Self {
+        let hall = Hall::with(Limits { fragment_target: FRAGMENT, ..limits }).await;
         let pullers = Pullers::new(PullOptions {
             ingest: hall.ingest.clone(),
             catalog: Arc::clone(&hall.catalog),
@@ -293,6 +297,32 @@ async fn h265_over_udp_is_put_in_order() {
     let recording = pulling.recording().unwrap();
     assert_eq!((recording.packets_lost, recording.frames_damaged), (0, 0));
     assert_eq!(pulling.hall.fragments("door")[0].meta.video().unwrap().codec, "h265");
+    pulling.close().await;
+}
+
+#[tokio::test]
+async fn a_camera_that_sends_no_key_frames_is_cut_and_asked_for_one_where_it_can_be() {
+    let most = Duration::from_millis(600);
+    let pulling = Pulling::within(Limits { fragment_max: most, ..Limits::default() }).await;
+    let mut habits = Habits { feedback: true, ..Habits::default() };
+    habits.film.gop = u32::MAX;
+    let camera = RtspCamera::start(habits).await;
+    pulling.set(&camera.url(""), SourceTransport::Auto).await;
+    pulling.until("fragments", |pulling| pulling.fragments() >= 4).await;
+    let fragments = pulling.hall.fragments("door");
+    assert!(fragments[0].meta.starts_with_key && fragments[0].meta.decodes_from.is_none());
+    for stored in &fragments[1..] {
+        assert!(!stored.meta.starts_with_key);
+        assert_eq!(stored.meta.decodes_from, Some(fragments[0].meta.number));
+        assert!(stored.meta.duration_ms <= 640, "{}", stored.meta.duration_ms);
+    }
+    let second_key = |pulling: &Pulling| {
+        let fragments = pulling.hall.fragments("door");
+        fragments.iter().filter(|stored| stored.meta.starts_with_key).count() == 2
+    };
+    pulling.until("the key frame that was asked for", second_key).await;
+    assert!(camera.key_requests() >= 1);
+    assert_eq!(pulling.recording().unwrap().key_frames_requested, camera.key_requests() as u64);
     pulling.close().await;
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn sdp(input: &[u8]) {
 /// The announcement as SDP.
 fn written(announcement: &Announcement) -> String {
     let mut text = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n".to_owned();
-    for Section { video, audio, control, payload_type, format } in &announcement.sections {
+    for Section { video, audio, control, payload_type, format, .. } in &announcement.sections {
         let media = if *video {
             "video"
         } else if *audio {
