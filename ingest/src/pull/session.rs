@@ -104,7 +104,12 @@ impl<'a> Attempt<'a> {
             Err(error) => return Outcome::failed(error),
         };
         if !url.secure {
-            return Box::pin(self.converse(Socket::new(stream), local, peer, stop)).await;
+            let outcome = Box::pin(self.converse(Socket::new(stream), local, peer, stop.as_mut())).await;
+            #[cfg(feature = "gstreamer")]
+            if matches!(outcome.error, Some(PullError::Muxed)) {
+                return Box::pin(self.play(stop)).await;
+            }
+            return outcome;
         }
         let encrypted = tokio::select! {
             () = &mut stop => return Outcome::stopped(),

@@ -165,6 +165,11 @@ impl Offered {
 }
 
 impl Section {
+    /// Whether its packets carry an MPEG transport stream (RFC 2250 §2).
+    pub(crate) fn is_muxed(&self) -> bool {
+        self.format.encoding.eq_ignore_ascii_case("MP2T")
+    }
+
     /// Whether it becomes a track.
     pub(crate) fn is_recorded(&self) -> bool {
         self.video || self.audio
