@@ -5,7 +5,7 @@ use media::rtp::Format;
 use rtsp_types::Url;
 use sdp_types::{Media, Session};
 
-use super::key_request::KeyRequest;
+pub use super::key_request::KeyRequest;
 use super::target::Target;
 
 /// What a publisher is about to send.
