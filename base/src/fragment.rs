@@ -212,6 +212,14 @@ pub struct FragmentMeta {
     /// Camera clock minus server clock, where the camera reports one.
     #[serde(default)]
     pub clock_offset_ms: Option<i64>,
+    /// How much faster than the server's the camera's media clock runs, in parts per million; known once frames
+    /// have been coming for two minutes.
+    #[serde(default)]
+    pub clock_drift_ppm: Option<i32>,
+    /// The fragment whose key frame decoding has to begin with, where this one does not start with one and there
+    /// is any.
+    #[serde(default)]
+    pub decodes_from: Option<FragmentNumber>,
     /// The tracks, by number.
     pub tracks: Vec<TrackMeta>,
     /// The fragment's own tags.

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! byte      format, 1
-//! byte      flags: 1 starts with a key frame, 2 has tags, 4 has a clock offset, 8·n clock source
+//! byte      flags: 1 starts with a key frame, 2 has tags, 4 has a clock offset, 8·n clock source (n to 7),
+//!           64 has a clock drift, 128 decodes from another fragment
 //! zigzag    server timestamp - number
 //! varint    number - run id
 //! zigzag    producer timestamp - run origin
 //! varint    media sequence
 //! varint    discontinuity sequence
-//! [zigzag   clock offset]
+//! [zigzag   clock offset]   [zigzag clock drift]   [zigzag number - the fragment that it decodes from]
 //! varint    tracks, then for each
 //!   varint  description (row of `tracks`)   zigzag start - run offset of the fragment
 //!   varint  duration   varint frames   varint bytes
@@ -31,6 +32,9 @@ const KEY: u8 = 1;
 const TAGS: u8 = 2;
 const OFFSET: u8 = 4;
 const SOURCE_SHIFT: u32 = 3;
+const SOURCES: u8 = 7;
+const DRIFT: u8 = 64;
+const DECODES_FROM: u8 = 128;
 
 /// The columns of a row besides the packed part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,8 @@ pub(crate) fn pack<E>(
     flags |= if meta.starts_with_key { KEY } else { 0 };
     flags |= if entry.has_tags { TAGS } else { 0 };
     flags |= if meta.clock_offset_ms.is_some() { OFFSET } else { 0 };
+    flags |= if meta.clock_drift_ppm.is_some() { DRIFT } else { 0 };
+    flags |= if meta.decodes_from.is_some() { DECODES_FROM } else { 0 };
     out.extend([FORMAT, flags]);
     put_zigzag(out, meta.server_timestamp.millis().wrapping_sub(number.cast_signed()));
     put_varint(out, number.wrapping_sub(meta.run_id.0.to_u64()));
@@ -75,6 +81,12 @@ pub(crate) fn pack<E>(
     put_varint(out, meta.discontinuity_sequence);
     if let Some(offset) = meta.clock_offset_ms {
         put_zigzag(out, offset);
+    }
+    if let Some(drift) = meta.clock_drift_ppm {
+        put_zigzag(out, i64::from(drift));
+    }
+    if let Some(from) = meta.decodes_from {
+        put_zigzag(out, number.wrapping_sub(from.to_u64()).cast_signed());
     }
     put_varint(out, meta.tracks.len() as u64);
     for one in &meta.tracks {
@@ -147,8 +159,15 @@ fn read<'t>(
         media_sequence: reader.varint()?,
         discontinuity_sequence: reader.varint()?,
         starts_with_key: flags & KEY != 0,
-        clock_source: ClockSource::from_code(flags >> SOURCE_SHIFT).ok_or("unknown clock source")?,
+        clock_source: ClockSource::from_code(flags >> SOURCE_SHIFT & SOURCES)
+            .ok_or("unknown clock source")?,
         clock_offset_ms: if flags & OFFSET != 0 { Some(reader.zigzag()?) } else { None },
+        clock_drift_ppm: if flags & DRIFT != 0 { Some(read_drift(reader)?) } else { None },
+        decodes_from: if flags & DECODES_FROM != 0 {
+            Some(FragmentNumber::from_u64(number.wrapping_sub(reader.zigzag()?.cast_unsigned())))
+        } else {
+            None
+        },
         tracks: Vec::new(),
         tags: Tags::new(),
     };
@@ -166,6 +185,10 @@ fn read<'t>(
     let mut pieces = read_locations(reader)?;
     let commit = pieces.pop().ok_or("no locations")?;
     Ok(FragmentEntry { stream: columns.stream, meta, has_tags: flags & TAGS != 0, pieces, commit })
+}
+
+fn read_drift(reader: &mut VarintReader<'_>) -> Result<i32, &'static str> {
+    i32::try_from(reader.zigzag()?).map_err(|_| "a drift too large")
 }
 
 fn read_locations(reader: &mut VarintReader<'_>) -> Result<Vec<Location>, &'static str> {

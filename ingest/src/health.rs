@@ -126,7 +126,7 @@ pub struct StreamHealth {
     pub frames_dropped: u64,
     /// Packets that never arrived.
     pub packets_lost: u64,
-    /// Key frames that the publisher was asked for; only WebRTC has a way to ask.
+    /// Key frames that the publisher was asked for: by WebRTC, and over RTSP where the camera offers feedback.
     pub key_frames_requested: u64,
     /// What the publisher offers and nobody records, such as `audio: G722`.
     pub not_recorded: Vec<String>,

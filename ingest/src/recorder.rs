@@ -7,6 +7,8 @@ mod throttle;
 mod writer;
 
 #[cfg(test)]
+mod sync_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;

@@ -35,6 +35,8 @@ fn fragment(tracks: &[Arc<Track>], run: u64, start: i64) -> (FragmentMeta, Store
         starts_with_key: true,
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
+        clock_drift_ppm: None,
+        decodes_from: None,
         tracks: tracks.iter().map(|track| track.meta(at(track), &frames)).collect(),
         tags: Tags::new(),
     };

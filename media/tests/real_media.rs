@@ -36,6 +36,8 @@ fn meta(index: usize, tracks: &[Arc<Track>], frames: &[Frame], origin_shift_ms: 
         starts_with_key: true,
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
+        clock_drift_ppm: None,
+        decodes_from: None,
         tracks: tracks.iter().map(|track| track.meta(start(track.number), frames)).collect(),
         tags: Tags::new(),
     }

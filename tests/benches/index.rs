@@ -202,6 +202,8 @@ fn meta(number: FragmentNumber, run: FragmentNumber, rare: bool) -> FragmentMeta
         starts_with_key: true,
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
+        clock_drift_ppm: None,
+        decodes_from: None,
         tracks: vec![video, audio],
         tags,
     }

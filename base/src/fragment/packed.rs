@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! byte      format, 1
-//! byte      flags: 1 starts with a key frame, 2 has a clock offset, 8·n clock source
+//! byte      flags: 1 starts with a key frame, 2 has a clock offset, 4 has a clock drift, 8·n clock source,
+//!           64 decodes from another fragment
 //! varint    number
 //! zigzag    server timestamp - number
 //! zigzag    producer timestamp - server timestamp
 //! varint    duration   varint size
 //! zigzag    number - run id   zigzag producer timestamp - run origin
 //! varint    media sequence   varint discontinuity sequence
-//! [zigzag   clock offset]
+//! [zigzag   clock offset]   [zigzag clock drift]   [zigzag number - the fragment that it decodes from]
 //! varint    tracks, then for each
 //!   byte    number   text codec   text codec string   varint timescale
 //!   zigzag  start   varint duration   varint frames   varint bytes
@@ -30,7 +31,10 @@ const FORMAT: u8 = 1;
 const JSON: u8 = b'{';
 const KEY: u8 = 1;
 const OFFSET: u8 = 2;
+const DRIFT: u8 = 4;
 const SOURCE_SHIFT: u32 = 3;
+const SOURCES: u8 = 7;
+const DECODES_FROM: u8 = 64;
 /// Tracks for which room is made before they are read.
 const EXPECTED_TRACKS: u64 = 8;
 
@@ -41,6 +45,8 @@ impl FragmentMeta {
         let mut flags = self.clock_source.code() << SOURCE_SHIFT;
         flags |= if self.starts_with_key { KEY } else { 0 };
         flags |= if self.clock_offset_ms.is_some() { OFFSET } else { 0 };
+        flags |= if self.clock_drift_ppm.is_some() { DRIFT } else { 0 };
+        flags |= if self.decodes_from.is_some() { DECODES_FROM } else { 0 };
         out.extend([FORMAT, flags]);
         let number = self.number.to_u64();
         let (server, producer) = (self.server_timestamp.millis(), self.producer_timestamp.millis());
@@ -55,6 +61,12 @@ impl FragmentMeta {
         put_varint(&mut out, self.discontinuity_sequence);
         if let Some(offset) = self.clock_offset_ms {
             put_zigzag(&mut out, offset);
+        }
+        if let Some(drift) = self.clock_drift_ppm {
+            put_zigzag(&mut out, i64::from(drift));
+        }
+        if let Some(from) = self.decodes_from {
+            put_zigzag(&mut out, number.wrapping_sub(from.to_u64()).cast_signed());
         }
         put_varint(&mut out, self.tracks.len() as u64);
         self.tracks.iter().for_each(|track| pack_track(track, &mut out));
@@ -97,8 +109,15 @@ fn read(reader: &mut VarintReader<'_>) -> Result<FragmentMeta, &'static str> {
         media_sequence: reader.varint()?,
         discontinuity_sequence: reader.varint()?,
         starts_with_key: flags & KEY != 0,
-        clock_source: ClockSource::from_code(flags >> SOURCE_SHIFT).ok_or("unknown clock source")?,
+        clock_source: ClockSource::from_code(flags >> SOURCE_SHIFT & SOURCES)
+            .ok_or("unknown clock source")?,
         clock_offset_ms: if flags & OFFSET != 0 { Some(reader.zigzag()?) } else { None },
+        clock_drift_ppm: if flags & DRIFT != 0 { Some(read_drift(reader)?) } else { None },
+        decodes_from: if flags & DECODES_FROM != 0 {
+            Some(FragmentNumber::from_u64(number.wrapping_sub(reader.zigzag()?.cast_unsigned())))
+        } else {
+            None
+        },
         tracks: Vec::new(),
         tags: Tags::new(),
     };
@@ -112,6 +131,10 @@ fn read(reader: &mut VarintReader<'_>) -> Result<FragmentMeta, &'static str> {
         meta.tags.insert(name, read_text(reader)?);
     }
     Ok(meta)
+}
+
+fn read_drift(reader: &mut VarintReader<'_>) -> Result<i32, &'static str> {
+    i32::try_from(reader.zigzag()?).map_err(|_| "a drift too large")
 }
 
 fn pack_track(track: &TrackMeta, out: &mut Vec<u8>) {
@@ -183,6 +206,7 @@ mod tests {
         fn any_meta()(
             numbers: (u64, u64, u64, u64), times: (i64, i64, i64), duration_ms: u32, size_bytes: u64,
             starts_with_key: bool, source in 0_u8..4, clock_offset_ms: Option<i64>,
+            clock_drift_ppm: Option<i32>, decodes_from: Option<u64>,
             tracks in prop::collection::vec(any_track(), 0..4),
             tags in prop::collection::btree_map(any::<String>(), any::<String>(), 0..4),
         ) -> FragmentMeta {
@@ -191,7 +215,9 @@ mod tests {
                 producer_timestamp: Timestamp::from_millis(times.0),
                 server_timestamp: Timestamp::from_millis(times.1),
                 run_origin: Timestamp::from_millis(times.2),
-                duration_ms, size_bytes, starts_with_key, clock_offset_ms, tracks, tags,
+                duration_ms, size_bytes, starts_with_key, clock_offset_ms, clock_drift_ppm,
+                tracks, tags,
+                decodes_from: decodes_from.map(FragmentNumber::from_u64),
                 run_id: RunId(FragmentNumber::from_u64(numbers.1)),
                 media_sequence: numbers.2,
                 discontinuity_sequence: numbers.3,

@@ -22,6 +22,7 @@ export interface StreamDetail extends StreamSummary {
   reconnects: number;
   clock_source: string | null;
   clock_offset_ms: number | null;
+  clock_drift_ppm: number | null;
   peer: string | null;
   source: SourceHealth | null;
   health?: {

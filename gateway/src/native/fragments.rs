@@ -34,7 +34,15 @@ const FRAGMENT: &[Field] = &[
     Field::new("duration_ms", Kind::Number, "how long it plays"),
     Field::new("size_bytes", Kind::Number, "of its Matroska file"),
     Field::new("run_id", Kind::Text, "fragments of one run play without a break"),
+    Field::new("starts_with_key", Kind::Boolean, "whether decoding may start with it"),
+    Field::optional(
+        "decodes_from",
+        Kind::Text,
+        "where it does not start with a key frame: the fragment that decoding has to start with, if there is any",
+    ),
     Field::new("clock_source", Kind::Text, "what its producer time follows"),
+    Field::optional("clock_offset_ms", Kind::Number, "camera's clock minus the server's"),
+    Field::optional("clock_drift_ppm", Kind::Number, "how much too fast the camera's media clock runs"),
     Field::new("tracks", Kind::List(&Kind::Object(&[])), "codec, size, rate and exact times of each track"),
     Field::new("tags", Kind::Tags, "its own tags"),
 ];

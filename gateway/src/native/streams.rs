@@ -60,6 +60,7 @@ const DETAIL: &[Field] = &[
     Field::new("reconnects", Kind::Number, "sessions after the first since the server started"),
     Field::optional("clock_source", Kind::Text, "what producer times follow"),
     Field::optional("clock_offset_ms", Kind::Number, "camera's clock minus the server's"),
+    Field::optional("clock_drift_ppm", Kind::Number, "how much too fast the camera's media clock runs"),
     Field::optional("peer", Kind::Text, "where the publisher sends from"),
     Field::optional("source", Kind::Object(source::HEALTH), "how pulling from its source is doing"),
     Field::optional(
@@ -166,6 +167,7 @@ struct Detail {
     reconnects: u64,
     clock_source: Option<base::ClockSource>,
     clock_offset_ms: Option<i64>,
+    clock_drift_ppm: Option<i32>,
     peer: Option<String>,
     source: Option<PullHealth>,
 }
@@ -273,6 +275,7 @@ fn detail(app: &App, stream: &Stream) -> Detail {
         reconnects: health.as_ref().map_or(0, |health| health.reconnects),
         clock_source: meta.map(|meta| meta.clock_source),
         clock_offset_ms: meta.and_then(|meta| meta.clock_offset_ms),
+        clock_drift_ppm: meta.and_then(|meta| meta.clock_drift_ppm),
         peer: health.as_ref().and_then(|health| health.peer).map(|peer| peer.to_string()),
         health,
         source: app.pullers.health(stream.id),

@@ -60,6 +60,8 @@ pub(crate) fn entry(stream: u64, number: i64, producer: i64, segment: u64) -> Fr
             starts_with_key: true,
             clock_source: ClockSource::Server,
             clock_offset_ms: None,
+            clock_drift_ppm: None,
+            decodes_from: None,
             tracks: vec![track(1, "h264")],
             tags: Tags::new(),
         },
@@ -117,6 +119,8 @@ prop_compose! {
         (media_sequence, discontinuity_sequence, starts_with_key) in any::<(u64, u64, bool)>(),
         clock_source in any_source(),
         clock_offset_ms: Option<i64>,
+        clock_drift_ppm: Option<i32>,
+        decodes_from: Option<u64>,
         tracks in prop::collection::vec(any_track(), 0..4),
     ) -> FragmentMeta {
         FragmentMeta {
@@ -132,6 +136,8 @@ prop_compose! {
             starts_with_key,
             clock_source,
             clock_offset_ms,
+            clock_drift_ppm,
+            decodes_from: decodes_from.map(FragmentNumber::from_u64),
             tracks,
             tags: Tags::new(),
         }

@@ -99,7 +99,7 @@ impl<'a, S: Wire> Client<'a, S> {
     /// Sends a request whose answer nobody waits for.
     pub(super) async fn send(&mut self, method: &str, url: &str) -> Result<(), PullError> {
         let text = self.encode(method, url, &[]);
-        self.write(&text).await
+        self.write(text.as_bytes()).await
     }
 
     /// Learns from a 401 how to sign in from now on. It need not be the first one: nonces run out.
@@ -136,7 +136,7 @@ impl<'a, S: Wire> Client<'a, S> {
         };
         let cseq = request.header(&headers::CSEQ).map_or("0", |value| value.as_str().trim());
         let text = format!("RTSP/1.0 {status}\r\nCSeq: {cseq}\r\nUser-Agent: {USER_AGENT}\r\n\r\n");
-        self.write(&text).await
+        self.write(text.as_bytes()).await
     }
 
     async fn exchange(
@@ -148,7 +148,7 @@ impl<'a, S: Wire> Client<'a, S> {
         let text = self.encode(method, url, more);
         let patience = self.patience;
         let answer = async {
-            self.write(&text).await?;
+            self.write(text.as_bytes()).await?;
             self.response().await
         };
         timeout(patience, answer).await.map_err(|_| PullError::NoAnswer { what: method, patience })?
@@ -171,10 +171,16 @@ impl<'a, S: Wire> Client<'a, S> {
         text + "\r\n"
     }
 
-    async fn write(&mut self, text: &str) -> Result<(), PullError> {
+    /// Sends an RTCP packet on its channel (RFC 2326 §10.12).
+    pub(super) async fn send_packet(&mut self, channel: u8, packet: &[u8]) -> Result<(), PullError> {
+        let length = u16::try_from(packet.len()).unwrap_or(0).to_be_bytes();
+        self.write(&[&[b'$', channel, length[0], length[1]], packet].concat()).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), PullError> {
         let patience = self.patience;
         let write = async {
-            self.stream.write_all(text.as_bytes()).await?;
+            self.stream.write_all(bytes).await?;
             self.stream.flush().await
         };
         let no_answer = |_| PullError::NoAnswer { what: "writing", patience };

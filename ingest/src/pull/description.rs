@@ -24,7 +24,8 @@ impl Description {
     /// `Content-Location`.
     ///
     /// # Errors
-    /// [`PullError::Description`], and [`PullError::NoTracks`] where nothing of it can be recorded.
+    /// [`PullError::Description`], [`PullError::NoTracks`] where nothing of it can be recorded, and
+    /// [`PullError::Muxed`] where that is because it is MPEG-TS, which builds with GStreamer take apart.
     pub fn read(
         request: &str,
         content_base: Option<&str>,
@@ -34,6 +35,7 @@ impl Description {
         let Offered { sections, control, unreadable } = Offered::parse(body)?;
         let base = base(request, content_base);
         let (mut tracks, mut left_out) = (Vec::new(), unreadable);
+        let muxed = sections.iter().any(Section::is_muxed);
         for section in sections.into_iter().filter(Section::is_recorded) {
             let number = u8::try_from(tracks.len() + 1).unwrap_or(u8::MAX);
             match Inbound::new(number, &section, false, limits) {
@@ -46,6 +48,9 @@ impl Description {
                 Ok(_) => tracks.push((number, section)),
                 Err(error) => left_out.push(error.to_string()),
             }
+        }
+        if tracks.is_empty() && muxed && cfg!(feature = "gstreamer") {
+            return Err(PullError::Muxed);
         }
         if tracks.is_empty() {
             let why =

@@ -70,11 +70,21 @@ impl<S: Wire> Dialogue<'_, '_, S> {
     ) -> Result<Track, PullError> {
         let inbound = Inbound::new(number, section, udp, &self.options.limits)
             .map_err(|error| PullError::NoTracks(error.to_string()))?;
-        let link = if udp { self.udp(control).await? } else { self.interleaved(control, others).await? };
+        let profile = if section.feedback { "RTP/AVPF" } else { "RTP/AVP" };
+        let link = if udp {
+            self.udp(profile, control).await?
+        } else {
+            self.interleaved(profile, control, others).await?
+        };
         Ok(Track { inbound, link })
     }
 
-    async fn interleaved(&mut self, control: &str, others: &[Track]) -> Result<Link, PullError> {
+    async fn interleaved(
+        &mut self,
+        profile: &str,
+        control: &str,
+        others: &[Track],
+    ) -> Result<Link, PullError> {
         let taken = |channel| {
             others.iter().any(|track| match track.link {
                 Link::Interleaved(rtp, rtcp) => channel == rtp || channel == rtcp,
@@ -83,7 +93,7 @@ impl<S: Wire> Dialogue<'_, '_, S> {
         };
         let free = |(rtp, rtcp): &(u8, u8)| rtp != rtcp && !taken(*rtp) && !taken(*rtcp);
         let wish = (0..u8::MAX).step_by(2).map(|even| (even, even + 1)).find(free).unwrap_or((0, 1));
-        let header = format!("RTP/AVP/TCP;unicast;interleaved={}-{}", wish.0, wish.1);
+        let header = format!("{profile}/TCP;unicast;interleaved={}-{}", wish.0, wish.1);
         let (header, agreed) = self.ask(control, &header).await?;
         let (rtp, rtcp) = agreed.interleaved.unwrap_or(wish);
         if !agreed.tcp && agreed.server_port.is_some() || !free(&(rtp, rtcp)) {
@@ -92,11 +102,11 @@ impl<S: Wire> Dialogue<'_, '_, S> {
         Ok(Link::Interleaved(rtp, rtcp))
     }
 
-    async fn udp(&mut self, control: &str) -> Result<Link, PullError> {
+    async fn udp(&mut self, profile: &str, control: &str) -> Result<Link, PullError> {
         let mut pair = UdpPair::open(self.local.ip(), self.peer.ip(), 0).await.map_err(PullError::Udp)?;
         let (rtp, rtcp) = pair.ports().map_err(PullError::Udp)?;
         let (header, agreed) =
-            self.ask(control, &format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}")).await?;
+            self.ask(control, &format!("{profile};unicast;client_port={rtp}-{rtcp}")).await?;
         if agreed.tcp {
             return Err(PullError::Transport(header));
         }

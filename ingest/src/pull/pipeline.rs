@@ -33,13 +33,28 @@ pub(super) enum Piece {
     Failed(String),
 }
 
+/// How RTP comes from an RTSP URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LowerTransport {
+    Tcp,
+    Udp,
+}
+
+/// Milliseconds that late RTP packets are waited for.
+const RTP_LATENCY_MS: u32 = 200;
+
 /// A URL that plays.
 pub(super) struct Playback(Pipeline);
 
 impl Playback {
     /// Starts playing; what comes goes to `out`, which holds the source back when it is full. Blocks for
     /// moments.
-    pub(super) fn start(url: SourceUrl, most: u8, out: &mpsc::Sender<Piece>) -> Result<Self, String> {
+    pub(super) fn start(
+        url: SourceUrl,
+        over: LowerTransport,
+        most: u8,
+        out: &mpsc::Sender<Piece>,
+    ) -> Result<Self, String> {
         let SourceUrl { credentials, request, .. } = url;
         // What lies ready, such as a file or the segments of HLS, would come all at once.
         let paced = request.starts_with("http");
@@ -50,7 +65,7 @@ impl Playback {
         source.set_property("use-buffering", false);
         source.connect("source-setup", false, move |values| {
             let source = values.get(1)?.get::<Element>().ok()?;
-            set_up(&source, credentials.as_ref());
+            set_up(&source, credentials.as_ref(), over);
             None
         });
         let playback = Self(Pipeline::new());
@@ -92,7 +107,11 @@ fn make(factory: &str) -> Result<Element, String> {
 }
 
 /// Signs in, and follows no redirection: the address that it leads to is checked by nobody.
-fn set_up(source: &Element, credentials: Option<&Credentials>) {
+fn set_up(source: &Element, credentials: Option<&Credentials>, over: LowerTransport) {
+    if source.has_property("protocols") && source.has_property("latency") {
+        source.set_property_from_str("protocols", if over == LowerTransport::Udp { "udp" } else { "tcp" });
+        source.set_property("latency", RTP_LATENCY_MS);
+    }
     if source.has_property("automatic-redirect") {
         source.set_property("automatic-redirect", false);
     }

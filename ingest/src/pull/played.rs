@@ -1,10 +1,11 @@
-//! One session of a source that is not RTSP: whatever GStreamer plays.
+//! One session of a source that is not RTSP, or sends MPEG-TS over it: whatever GStreamer plays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use catalog::SourceTransport;
 use media::rtp::AccessUnit;
 use media::{CodecId, Track};
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::PullError;
 use super::connect::resolve;
 use super::health::Agreed;
-use super::pipeline::{Piece, Playback};
+use super::pipeline::{LowerTransport, Piece, Playback};
 use super::session::{Attempt, Outcome};
 use super::url::shown;
 use crate::{Ended, IngestError, Recorder, TrackSource};
@@ -58,7 +59,11 @@ impl Attempt<'_> {
         let recorder = self.options.ingest.pull(self.stream, peer, self.target.timestamps).await?;
         let (out, pieces) = mpsc::channel(IN_FLIGHT);
         let most = u8::try_from(self.options.limits.tracks).unwrap_or(u8::MAX);
-        let start = spawn_blocking(move || Playback::start(url, most, &out));
+        let over = match self.target.transport {
+            SourceTransport::Udp => LowerTransport::Udp,
+            SourceTransport::Auto | SourceTransport::Tcp => LowerTransport::Tcp,
+        };
+        let start = spawn_blocking(move || Playback::start(url, over, most, &out));
         let started = start.await.map_err(|error| PullError::Played(error.to_string()))?;
         Ok((recorder, started.map_err(|why| PullError::Played(shown(&why)))?, pieces))
     }

@@ -104,7 +104,12 @@ impl<'a> Attempt<'a> {
             Err(error) => return Outcome::failed(error),
         };
         if !url.secure {
-            return Box::pin(self.converse(Socket::new(stream), local, peer, stop)).await;
+            let outcome = Box::pin(self.converse(Socket::new(stream), local, peer, stop.as_mut())).await;
+            #[cfg(feature = "gstreamer")]
+            if matches!(outcome.error, Some(PullError::Muxed)) {
+                return Box::pin(self.play(stop)).await;
+            }
+            return outcome;
         }
         let encrypted = tokio::select! {
             () = &mut stop => return Outcome::stopped(),
@@ -184,6 +189,8 @@ impl<'a> Attempt<'a> {
         let (tracks, transport) = dialogue.set_up(&description).await?;
         tracks.into_iter().for_each(|track| recording.set_up(track));
         recording.begin()?;
+        // What came before is of a session that some earlier connection lost.
+        client.early.clear();
         client.request("PLAY", &description.aggregate, &[("Range", "npt=0.000-")]).await?;
         let agreed = Agreed { transport, left_out: description.left_out.clone() };
         Ok((recording, description, agreed, keep_alive))
@@ -215,6 +222,7 @@ impl<S: Wire> Playing<'_, S> {
     async fn receive(&mut self, mut stop: Pin<&mut impl Future<Output = ()>>) -> Result<(), PullError> {
         let clock = Arc::clone(&self.attempt.options.clock);
         self.client.framer.set_chunk(MEDIA_CHUNK);
+        self.client.framer.skip_junk();
         self.client.stream.socket().pace(self.attempt.beat).map_err(PullError::Broken)?;
         for (channel, payload) in std::mem::take(&mut self.client.early) {
             self.recording.packet(channel, payload, clock.monotonic()).await?;
@@ -284,6 +292,9 @@ impl<S: Wire> Playing<'_, S> {
         if now.saturating_sub(self.kept_alive) >= self.keep_alive_every {
             self.kept_alive = now;
             self.client.send(self.keep_alive, &self.url).await?;
+        }
+        for (channel, request) in self.recording.request_key_frames(now) {
+            self.client.send_packet(channel, &request).await?;
         }
         self.ticks += 1;
         if self.ticks.is_multiple_of(REPORT_TICKS) {

@@ -29,7 +29,7 @@ impl Transport {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let value = value.trim().trim_matches('"');
             match name.trim().to_ascii_lowercase().as_str() {
-                "rtp/avp/tcp" => found.tcp = true,
+                "rtp/avp/tcp" | "rtp/avpf/tcp" => found.tcp = true,
                 "interleaved" => found.interleaved = pair(value, |first: u8| first.checked_add(1)),
                 "server_port" => found.server_port = pair(value, |first: u16| first.checked_add(1)),
                 _ => {}
@@ -82,6 +82,7 @@ mod tests {
             ),
             ("server_port=6000;RTP/AVP/UDP", false, None, Some((6000, 6001))),
             ("RTP/AVP/TCP;unicast", true, None, None),
+            ("RTP/AVPF/TCP;unicast;interleaved=0-1", true, Some((0, 1)), None),
             ("", false, None, None),
         ] {
             assert_eq!(Transport::parse(header), Transport { tcp, interleaved, server_port }, "{header}");

@@ -51,6 +51,8 @@ struct Numbers {
     last_discontinuity: u64,
     /// The media timeline is broken before the next fragment: a run starts, or one was dropped.
     broken: bool,
+    /// The last fragment that starts with a key frame and whose successors were all stored.
+    key: Option<FragmentNumber>,
 }
 
 impl Writer {
@@ -166,6 +168,7 @@ impl Numbers {
             last_media: newest.as_ref().map(|meta| meta.media_sequence),
             last_discontinuity: newest.map_or(0, |meta| meta.discontinuity_sequence),
             broken: true,
+            key: None,
         }
     }
 
@@ -188,6 +191,7 @@ impl Numbers {
         self.last_discontinuity += u64::from(discontinuous && !first_ever);
         (self.last, self.run, self.last_media, self.broken) =
             (Some(number), Some(run_id), Some(media_sequence), false);
+        self.key = if *starts_with_key { Some(number) } else { self.key };
         FragmentMeta {
             number,
             producer_timestamp: named.producer,
@@ -201,6 +205,9 @@ impl Numbers {
             starts_with_key: *starts_with_key,
             clock_source: named.source,
             clock_offset_ms: clock.offset_ms,
+            #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
+            clock_drift_ppm: clock.drift_ppm.map(|ppm| ppm.round() as i32),
+            decodes_from: self.key.filter(|_| !*starts_with_key),
             tracks: Vec::new(),
             tags: Tags::new(),
         }
@@ -208,6 +215,6 @@ impl Numbers {
 
     /// Leaves a fragment out that could not be stored: its number stays used.
     fn skip(&mut self, meta: &FragmentMeta) {
-        (self.last, self.run, self.broken) = (Some(meta.number), Some(meta.run_id), true);
+        (self.last, self.run, self.broken, self.key) = (Some(meta.number), Some(meta.run_id), true, None);
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use media::MediaError;
 use media::rtp::{Packet, SenderReport, sender_report};
 
+use super::key_request::KeyFrames;
 use super::receiver_report::Reception;
 use super::sdp::Section;
 use crate::depacketizer::{Depacketizer, Event, Patience};
@@ -32,14 +33,24 @@ pub(crate) struct Inbound {
     udp: bool,
     packets: Depacketizer,
     source: Option<Source>,
+    /// Where its sender can be asked for key frames.
+    keys: Option<KeyFrames>,
 }
 
 #[derive(Debug)]
 struct Source {
     ssrc: u32,
     heard: Duration,
+    /// The sequence number that would follow its last packet.
+    next: Option<u16>,
     /// From its first packet on, on UDP.
     reception: Option<Reception>,
+}
+
+impl Source {
+    fn new(ssrc: u32, next: Option<u16>, heard: Duration) -> Self {
+        Self { ssrc, heard, next, reception: None }
+    }
 }
 
 impl Inbound {
@@ -57,6 +68,7 @@ impl Inbound {
             udp,
             packets: Depacketizer::new(number, &section.format, patience, limits)?,
             source: None,
+            keys: section.key_request.filter(|_| section.video).map(KeyFrames::new),
         })
     }
 
@@ -72,19 +84,33 @@ impl Inbound {
         events: &mut Vec<Event>,
     ) -> Result<(), MediaError> {
         let packet = Packet::parse(packet)?;
-        if packet.payload_type != self.payload_type || !self.follow(packet.ssrc, arrival, events) {
+        if packet.payload_type != self.payload_type || !self.follow(&packet, arrival, events) {
             return Ok(());
         }
         if self.udp {
             self.count(&packet, arrival);
         }
-        self.packets.packet(packet, arrival, events)
+        let before = events.len();
+        let taken = self.packets.packet(packet, arrival, events);
+        let key = |event: &Event| matches!(event, Event::Unit(unit, _) if unit.key);
+        if let Some(keys) = &mut self.keys
+            && events.iter().skip(before).any(key)
+        {
+            keys.came(arrival);
+        }
+        taken
+    }
+
+    /// The request for a key frame that is due, from `own`, if the sender takes such.
+    pub(crate) fn key_request(&mut self, own: u32, now: Duration) -> Option<Vec<u8>> {
+        let source = self.source.as_ref()?;
+        self.keys.as_mut()?.request(own, source.ssrc, now)
     }
 
     /// Takes an RTCP packet and returns its sender report, if it has one of this track's source.
     pub(crate) fn rtcp(&mut self, packet: &[u8], arrival: Duration) -> Option<SenderReport> {
         let report = sender_report(packet)?;
-        let source = self.source.get_or_insert(Source { ssrc: report.ssrc, heard: arrival, reception: None });
+        let source = self.source.get_or_insert(Source::new(report.ssrc, None, arrival));
         if source.ssrc != report.ssrc {
             return None;
         }
@@ -106,17 +132,24 @@ impl Inbound {
     }
 
     /// Whether packets of this source are this track's.
-    fn follow(&mut self, ssrc: u32, arrival: Duration, events: &mut Vec<Event>) -> bool {
+    fn follow(&mut self, packet: &Packet, arrival: Duration, events: &mut Vec<Event>) -> bool {
+        let Packet { ssrc, sequence, .. } = *packet;
+        let next = Some(sequence.wrapping_add(1));
         match &mut self.source {
             Some(source) if source.ssrc == ssrc => {
-                source.heard = arrival;
+                (source.heard, source.next) = (arrival, next);
+                return true;
+            }
+            // Some cameras give every group of pictures a new source, and count on.
+            Some(source) if source.next == Some(sequence) => {
+                *source = Source::new(ssrc, next, arrival);
                 return true;
             }
             Some(source) if arrival.saturating_sub(source.heard) < SOURCE_SILENCE => return false,
             Some(_) => self.packets.change_source(events),
             None => {}
         }
-        self.source = Some(Source { ssrc, heard: arrival, reception: None });
+        self.source = Some(Source::new(ssrc, next, arrival));
         true
     }
 
@@ -147,7 +180,15 @@ mod tests {
             channels: 0,
             fmtp: "packetization-mode=1".into(),
         };
-        let section = Section { video: true, audio: false, control: String::new(), payload_type: 96, format };
+        let section = Section {
+            video: true,
+            audio: false,
+            control: String::new(),
+            payload_type: 96,
+            format,
+            feedback: false,
+            key_request: None,
+        };
         Inbound::new(1, &section, udp, &Limits::default()).unwrap()
     }
 
@@ -208,6 +249,19 @@ mod tests {
         let events = feed(&mut inbound, key_frame(8, 600, 5), 3000);
         assert!(events.contains(&Event::SourceChanged), "{events:?}");
         assert!(!events.iter().any(|event| matches!(event, Event::Lost(_))), "{events:?}");
+    }
+
+    #[test]
+    fn a_source_that_counts_on_from_another_is_the_same_camera() {
+        let mut inbound = inbound(false);
+        feed(&mut inbound, key_frame(7, 10, 0), 0);
+        let mut events = feed(&mut inbound, key_frame(8, 13, 3600), 40);
+        inbound.finish(&mut events);
+        assert!(
+            matches!(events.as_slice(), [Event::Unit(..), Event::Unit(..)] | [Event::Unit(..)]),
+            "{events:?}"
+        );
+        assert!(!events.contains(&Event::SourceChanged), "{events:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) mod beat;
 mod connection;
 pub mod digest;
 pub(crate) mod inbound;
+pub(crate) mod key_request;
 pub(crate) mod log_limit;
 mod receiver_report;
 pub(crate) mod recording;

@@ -167,6 +167,20 @@ impl Recording {
         }
     }
 
+    /// Asks for the key frames that are due. Returns what is to be sent on the RTSP connection: channels and packets.
+    pub(crate) fn request_key_frames(&mut self, now: Duration) -> Vec<(u8, Vec<u8>)> {
+        let mut interleaved = Vec::new();
+        for Track { inbound, link } in &mut self.tracks {
+            let Some(request) = inbound.key_request(self.ssrc, now) else { continue };
+            self.recorder.key_frame_requested();
+            match link {
+                Link::Udp(pair) => pair.report(&request),
+                Link::Interleaved(_, rtcp) => interleaved.push((*rtcp, request)),
+            }
+        }
+        interleaved
+    }
+
     /// When the last RTP packet came (monotonic): of video, where there is any.
     pub(crate) fn heard(&self) -> Option<Duration> {
         self.heard

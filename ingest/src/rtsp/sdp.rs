@@ -5,6 +5,7 @@ use media::rtp::Format;
 use rtsp_types::Url;
 use sdp_types::{Media, Session};
 
+pub use super::key_request::KeyRequest;
 use super::target::Target;
 
 /// What a publisher is about to send.
@@ -27,6 +28,10 @@ pub struct Section {
     pub payload_type: u8,
     /// How payloads of that type are packed.
     pub format: Format,
+    /// Whether it is sent by the profile with feedback (`RTP/AVPF`, RFC 4585).
+    pub feedback: bool,
+    /// How its sender can be asked for a key frame, if it can.
+    pub key_request: Option<KeyRequest>,
 }
 
 /// A description that cannot be followed.
@@ -69,16 +74,29 @@ const STATIC_FORMATS: [(u8, &str, u32, u8); 12] = [
     (33, "MP2T", 90_000, 0),
 ];
 
+/// Reads a description, of which only media and attributes mean anything here. Cameras and publishers write
+/// all else as they like (`o=` without address, `c=IN`, `thread=0 0`), or not at all, so it is left out.
+fn session(body: &[u8]) -> Result<Session, SdpError> {
+    let matters = |line: &&[u8]| matches!(line, [b'm' | b'a', b'=', ..]);
+    let mut clean = b"v=0\r\n".to_vec();
+    for line in body.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).filter(matters) {
+        clean.extend_from_slice(line);
+        clean.extend_from_slice(b"\r\n");
+    }
+    let session = Session::parse(&clean).map_err(|error| SdpError::Syntax(error.to_string()))?;
+    match session.medias.len() {
+        1..=MAX_SECTIONS => Ok(session),
+        others => Err(SdpError::Sections(others)),
+    }
+}
+
 impl Announcement {
     /// Reads the body of an ANNOUNCE.
     ///
     /// # Errors
     /// [`SdpError`] says which line or section is wrong.
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
-        let session = Session::parse(body).map_err(|error| SdpError::Syntax(error.to_string()))?;
-        if !(1..=MAX_SECTIONS).contains(&session.medias.len()) {
-            return Err(SdpError::Sections(session.medias.len()));
-        }
+        let session = session(body)?;
         let sections = session.medias.iter().enumerate().map(|(index, media)| {
             let refuse = |why| SdpError::Section { section: index + 1, media: media.media.clone(), why };
             Section::parse(media).map_err(refuse)
@@ -123,21 +141,12 @@ pub struct Offered {
 }
 
 impl Offered {
-    /// Reads the body of the answer. Lines that are none of SDP are skipped.
+    /// Reads the body of the answer.
     ///
     /// # Errors
     /// [`SdpError::Syntax`], [`SdpError::Sections`].
     pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
-        let is_line = |line: &&[u8]| matches!(line, [b'a'..=b'z', b'=', ..]);
-        let mut clean = Vec::with_capacity(body.len() + 2);
-        for line in body.split(|byte| matches!(byte, b'\r' | b'\n' | 0)).filter(is_line) {
-            clean.extend_from_slice(line);
-            clean.extend_from_slice(b"\r\n");
-        }
-        let session = Session::parse(&clean).map_err(|error| SdpError::Syntax(error.to_string()))?;
-        if !(1..=MAX_SECTIONS).contains(&session.medias.len()) {
-            return Err(SdpError::Sections(session.medias.len()));
-        }
+        let session = session(body)?;
         let control = session.get_first_attribute_value("control").flatten();
         let control = control.map(|control| control.trim().to_owned());
         let (mut sections, mut unreadable) = (Vec::new(), Vec::new());
@@ -156,6 +165,11 @@ impl Offered {
 }
 
 impl Section {
+    /// Whether its packets carry an MPEG transport stream (RFC 2250 §2).
+    pub(crate) fn is_muxed(&self) -> bool {
+        self.format.encoding.eq_ignore_ascii_case("MP2T")
+    }
+
     /// Whether it becomes a track.
     pub(crate) fn is_recorded(&self) -> bool {
         self.video || self.audio
@@ -178,8 +192,19 @@ impl Section {
             control: value("control").unwrap_or_default().trim().to_owned(),
             payload_type,
             format,
+            feedback: media.proto.trim().eq_ignore_ascii_case("RTP/AVPF"),
+            key_request: key_request(media, payload_type),
         })
     }
+}
+
+/// What the `rtcp-fb` attributes offer for this payload type, or for all (`*`).
+fn key_request(media: &Media, payload_type: u8) -> Option<KeyRequest> {
+    let mut offered = media.get_attribute_values("rtcp-fb").flatten();
+    offered.find_map(|value| {
+        let (number, feedback) = value.trim_start().split_once([' ', '\t'])?;
+        KeyRequest::parse(feedback).filter(|_| number == "*" || number.parse() == Ok(payload_type))
+    })
 }
 
 /// The format in the `rtpmap` attribute of the payload type, without its `fmtp`.
@@ -263,6 +288,24 @@ mod tests {
         assert_eq!(find(&absent, "rtsp://h/door/stream=2"), None);
         let only = short("m=video 0 RTP/AVP 26\r\n").unwrap();
         assert_eq!(find(&only, "rtsp://h/door"), Some(0));
+    }
+
+    #[test]
+    fn tells_how_to_ask_for_key_frames() {
+        let section = |media: &str| short(media).unwrap().sections.remove(0);
+        let plain = section("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n");
+        assert_eq!((plain.feedback, plain.key_request), (false, None));
+        for (attribute, expected) in [
+            ("96 nack pli", Some(KeyRequest::PictureLoss)),
+            ("* ccm fir", Some(KeyRequest::FullIntra)),
+            ("97 nack pli", None),
+            ("96 nack", None),
+        ] {
+            let media =
+                format!("m=video 0 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:{attribute}\r\n");
+            let found = section(&media);
+            assert_eq!((found.feedback, found.key_request), (true, expected), "{attribute}");
+        }
     }
 
     #[test]

@@ -76,12 +76,34 @@ pub struct Framer {
     scanned: usize,
     /// Bytes that the message at the front of `buffer` needs, once known.
     needed: usize,
+    skips_junk: bool,
+    /// Bytes skipped since the last packet or message.
+    skipped: usize,
 }
+
+/// Bytes that belong to nothing, from one packet to the next: cameras put them there at times.
+const MOST_JUNK: usize = 64 * 1024;
+/// How messages of a camera that sends media begin.
+const MESSAGES: [&[u8]; 5] = [b"RTSP/", b"OPTIONS ", b"GET_PARAMETER ", b"SET_PARAMETER ", b"ANNOUNCE "];
 
 impl Framer {
     /// A framer with the given limits, in bytes. It allocates with the first [`Self::space`].
     pub fn new(header_limit: usize, body_limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), header_limit, body_limit, chunk: 1024, scanned: 0, needed: 0 }
+        Self {
+            buffer: BytesMut::new(),
+            header_limit,
+            body_limit,
+            chunk: 1024,
+            scanned: 0,
+            needed: 0,
+            skips_junk: false,
+            skipped: 0,
+        }
+    }
+
+    /// From now on skips bytes that belong to nothing, up to what looks like a packet or a message.
+    pub fn skip_junk(&mut self) {
+        self.skips_junk = true;
     }
 
     /// Reads in pieces of `bytes` from now on: small while a client only talks, large for media.
@@ -107,11 +129,46 @@ impl Framer {
         while self.scanned == 0 && matches!(self.buffer.first(), Some(b'\r' | b'\n')) {
             self.buffer.advance(1);
         }
+        if self.skips_junk && !self.find_beginning()? {
+            return Ok(None);
+        }
         match self.buffer.first() {
             None => Ok(None),
             Some(b'$') => Ok(self.next_packet()),
             Some(first) if first.is_ascii_uppercase() => self.next_message(),
             Some(_) => Err(WireError::Malformed { cseq: None }),
+        }
+    }
+
+    /// Skips what begins neither a packet nor a message. False where more bytes must come to tell.
+    fn find_beginning(&mut self) -> Result<bool, WireError> {
+        loop {
+            match self.begins() {
+                Some(true) => {
+                    self.skipped = 0;
+                    return Ok(true);
+                }
+                Some(false) if self.skipped < MOST_JUNK => {
+                    self.skipped += 1;
+                    self.buffer.advance(1);
+                }
+                Some(false) => return Err(WireError::Malformed { cseq: None }),
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// Whether a packet or a message begins here; `None` where that cannot be told yet. After junk a packet must be
+    /// RTP or RTCP (RFC 3550 §5.1: version 2) on a low channel: `$` may be a part of the junk.
+    fn begins(&self) -> Option<bool> {
+        match *self.buffer {
+            [] => None,
+            [b'$', ..] if self.skipped == 0 => Some(true),
+            [b'$', channel, _, _, first, ..] => Some(channel < 32 && first >> 6 == 2),
+            [b'$', ..] => None,
+            _ if MESSAGES.iter().any(|message| self.buffer.starts_with(message)) => Some(true),
+            _ if MESSAGES.iter().any(|message| message.starts_with(&self.buffer)) => None,
+            _ => Some(false),
         }
     }
 
@@ -282,6 +339,46 @@ mod tests {
         ] {
             assert_eq!(cut(bad, &[]), Err(WireError::Malformed { cseq }), "{}", String::from_utf8_lossy(bad));
         }
+    }
+
+    #[test]
+    fn junk_between_packets_is_skipped_where_that_is_asked_for() {
+        let stream = [
+            &b"$\0\0\x01a"[..],
+            b"\0R$\0\xff\xffRTS",
+            b"$\x02\0\x02\x80b",
+            b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n",
+        ];
+        for pieces in 1..stream.concat().len() {
+            let mut framer = framer();
+            framer.skip_junk();
+            let mut found = Vec::new();
+            for piece in stream.concat().chunks(pieces) {
+                framer.space().extend_from_slice(piece);
+                while let Some(incoming) = framer.pop().unwrap() {
+                    found.push(incoming);
+                }
+            }
+            assert!(
+                matches!(
+                    found.as_slice(),
+                    [
+                        Incoming::Packet { channel: 0, .. },
+                        Incoming::Packet { channel: 2, .. },
+                        Incoming::Response(_)
+                    ]
+                ),
+                "{found:?}"
+            );
+        }
+        let mut endless = framer();
+        endless.skip_junk();
+        let mut result = Ok(None);
+        for _ in 0..100 {
+            endless.space().extend_from_slice(&[0; 1000]);
+            result = endless.pop();
+        }
+        assert_eq!(result, Err(WireError::Malformed { cseq: None }));
     }
 
     proptest! {

@@ -13,6 +13,11 @@ const LOST_US: i64 = 1_000_000;
 /// A lost anchor is given up at most this often, so that an odd camera does not make a run of
 /// every fragment.
 const LOST_EVERY_US: i64 = 60_000_000;
+/// Tracks that have parted so far, because each has a quartz of its own, are placed anew: nobody is to notice, as
+/// some do from 40 ms on. What jitter makes unsure comes on top.
+const MOST_PARTED_US: i64 = 20_000;
+/// How far apart they are is known well once the least-delayed frames of both have been sought for so long.
+const APART_AFTER_US: i64 = 60_000_000;
 /// Sender reports may move the tracks against each other by at most this.
 const MOST_SKEW_US: i64 = 500_000;
 
@@ -42,6 +47,8 @@ pub(crate) struct RunClock {
     run: Option<Run>,
     /// When an anchor was last given up as lost, monotonic.
     lost_us: Option<i64>,
+    /// Since when the tracks have been seen to have parted, monotonic.
+    parted_us: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +61,8 @@ struct Run {
     source: ClockSource,
     /// By track: the tick at which the run's media time is zero, once the track has frames.
     zeros: Vec<Option<i64>>,
+    /// By track: how far from the leading one it arrives, once that is known well.
+    apart_us: Vec<Option<i64>>,
     skew_clamped: bool,
 }
 
@@ -67,7 +76,7 @@ struct Zero {
 
 impl RunClock {
     pub(crate) fn new(setting: TimestampSource) -> Self {
-        Self { setting, run: None, lost_us: None }
+        Self { setting, run: None, lost_us: None, parted_us: None }
     }
 
     /// Names a fragment. `firsts` has each track's first tick in the fragment; the track `lead` has
@@ -89,6 +98,7 @@ impl RunClock {
         let clock_rate = track.clock_rate();
         let run = self.run.take().filter(|_| !starts_run);
         let run = run.filter(|run| self.follows(run, &zero, lead, clock_rate, now_us));
+        let run = run.and_then(|mut run| self.in_step(&mut run, tracks, lead, now).then_some(run));
         let starts_run = run.is_none();
         let mut run = run.unwrap_or_else(|| Run::begin(&zero, first, lead, clock_rate, firsts.len()));
         run.place_tracks(tracks, firsts, lead);
@@ -133,6 +143,29 @@ impl RunClock {
         false
     }
 
+    /// Whether the tracks arrive as far apart as they did once that was known well.
+    fn in_step(&mut self, run: &mut Run, tracks: &[TrackClock], lead: usize, now: Duration) -> bool {
+        let settled = |index: usize| tracks[index].age_us(now) >= APART_AFTER_US;
+        let mut parted = false;
+        for index in (0..tracks.len()).filter(|index| *index != lead && settled(*index) && settled(lead)) {
+            if let Some(apart_us) = run.apart(tracks, index, lead) {
+                let usual_us = *run.apart_us[index].get_or_insert(apart_us);
+                let halves = tracks[lead].halves_us().zip(tracks[index].halves_us());
+                let unsure_us = halves.map_or(0, |(lead, track)| lead.saturating_sub(track).abs());
+                parted |= (apart_us - usual_us).abs() > MOST_PARTED_US.saturating_add(unsure_us);
+            }
+        }
+        if !parted {
+            self.parted_us = None;
+            return true;
+        }
+        // By other frames than those of the first time.
+        let since_us = *self.parted_us.get_or_insert(micros(now));
+        let in_step = micros(now) - since_us < APART_AFTER_US;
+        self.parted_us = self.parted_us.filter(|_| in_step);
+        in_step
+    }
+
     /// UTC of a track's tick zero, by the clock that the setting and the reports' conduct choose.
     fn zero(&self, track: &mut TrackClock, offset_us: i64, now_us: i64) -> Option<Zero> {
         let server_us = track.zero_us()? + offset_us;
@@ -158,7 +191,15 @@ impl Run {
         let mut zeros = vec![None; tracks];
         zeros[lead] = Some(first);
         let anchor_us = origin.millis() * 1000;
-        Self { origin, anchor_us, named_us: 0, source: zero.source, zeros, skew_clamped: false }
+        Self {
+            origin,
+            anchor_us,
+            named_us: 0,
+            source: zero.source,
+            zeros,
+            apart_us: vec![None; tracks],
+            skew_clamped: false,
+        }
     }
 
     /// Slews the anchor up to a fragment whose leading track starts at tick `first`; returns when that
@@ -176,15 +217,23 @@ impl Run {
     /// Gives tracks that have their first frames in the run their place beside the leading one: by
     /// arrival of the least-delayed frames, and by the tracks' own reports where both have them.
     fn place_tracks(&mut self, tracks: &[TrackClock], firsts: &[Option<i64>], lead: usize) {
-        let (Some(leader), Some(place)) = (tracks.get(lead), self.zeros[lead]) else { return };
-        let Some(leader_us) = leader.zero_us() else { return };
-        let origin_us = leader_us + ticks_to_us(place, leader.clock_rate());
+        let Some(leader) = tracks.get(lead) else { return };
         for (index, track) in tracks.iter().enumerate() {
             let fresh = self.zeros[index].is_none() && firsts.get(index).copied().flatten().is_some();
-            let Some(zero_us) = track.zero_us().filter(|_| fresh) else { continue };
+            let Some(apart_us) = self.apart(tracks, index, lead).filter(|_| fresh) else {
+                continue;
+            };
             let skew_us = self.skew(leader, track);
-            self.zeros[index] = Some(us_to_ticks(origin_us - zero_us - skew_us, track.clock_rate()));
+            self.zeros[index] = Some(us_to_ticks(apart_us - skew_us, track.clock_rate()));
         }
+    }
+
+    /// By how much a track's tick zero arrived before the run's start of the leading track did, each by its
+    /// least-delayed frame.
+    fn apart(&self, tracks: &[TrackClock], index: usize, lead: usize) -> Option<i64> {
+        let leader = tracks.get(lead)?;
+        let origin_us = leader.zero_us()? + ticks_to_us(self.zeros[lead]?, leader.clock_rate());
+        Some(origin_us - tracks.get(index)?.zero_us()?)
     }
 
     /// By how much the reports place the track later than arrival does, within what may be.

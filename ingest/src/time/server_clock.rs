@@ -1,10 +1,17 @@
-//! UTC from a monotonic clock: steady between observations, slewed towards the system's wall clock.
+//! UTC from a monotonic clock: steady between observations, slewed towards the system's wall clock. Leap seconds
+//! are smeared.
 
 use std::time::Duration;
 
 use base::Timestamp;
 
 use super::{STEP_US, micros, slew};
+
+/// A wall clock that moves by a second, give or take this, around midnight UTC has made a leap second.
+const LEAP_SLACK_US: i64 = 50_000;
+/// So near to midnight: the clock is looked at about once a second.
+const LEAP_NEAR_MS: i64 = 5_000;
+const DAY_MS: i64 = 86_400_000;
 
 /// A monotonic clock anchored to UTC.
 #[derive(Clone, Debug)]
@@ -13,6 +20,8 @@ pub(crate) struct ServerClock {
     offset_us: i64,
     /// When the wall clock was last looked at, monotonic.
     observed_us: i64,
+    /// What of a leap second is still to be smeared: by so much the wall clock is ahead of what is followed.
+    leap_us: i64,
     /// The last step: what arrived before it keeps the offset it had.
     stepped: Option<Step>,
 }
@@ -27,21 +36,26 @@ impl ServerClock {
     /// Anchors the clock: the wall clock said `now` at `monotonic`.
     pub(crate) fn new(now: Timestamp, monotonic: Duration) -> Self {
         let at = micros(monotonic);
-        Self { offset_us: now.millis() * 1000 - at, observed_us: at, stepped: None }
+        Self { offset_us: now.millis() * 1000 - at, observed_us: at, leap_us: 0, stepped: None }
     }
 
     /// Follows the wall clock: slews by at most 500 ppm of the time since the last observation. A
     /// difference above 250 ms is a step of the system's clock: taken over at once and returned, in
-    /// milliseconds.
+    /// milliseconds. A leap second is none: it is smeared at 500 ppm, over 2,000 s.
     pub(crate) fn observe(&mut self, now: Timestamp, monotonic: Duration) -> Option<i64> {
         let at = micros(monotonic);
         let seen = now.millis() * 1000 - at;
-        let error = seen - self.offset_us;
         let elapsed = at - self.observed_us;
         self.observed_us = at;
+        self.leap_us -= slew(self.leap_us, elapsed);
+        let mut error = seen - self.leap_us - self.offset_us;
+        if is_leap(error, now) {
+            self.leap_us += error;
+            error = 0;
+        }
         if error.abs() > STEP_US {
             self.stepped = Some(Step { at_us: at, offset_before_us: self.offset_us });
-            self.offset_us = seen;
+            (self.offset_us, self.leap_us) = (seen, 0);
             return Some(error / 1000);
         }
         self.offset_us += slew(error, elapsed);
@@ -62,6 +76,13 @@ impl ServerClock {
     }
 }
 
+/// Whether the wall clock, which says `now`, has moved by a leap second (ITU-R TF.460) since it was looked at.
+fn is_leap(moved_us: i64, now: Timestamp) -> bool {
+    let into_day = now.millis().rem_euclid(DAY_MS);
+    let at_midnight = into_day.min(DAY_MS - into_day) <= LEAP_NEAR_MS;
+    at_midnight && (moved_us.abs() - 1_000_000).abs() <= LEAP_SLACK_US
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +99,30 @@ mod tests {
         let wall = Timestamp::from_millis(NOON_MS + 10_200);
         assert_eq!(clock.observe(wall, Duration::from_secs(20)), None);
         assert_eq!(clock.at(Duration::from_secs(20)).millis(), NOON_MS + 10_005);
+    }
+
+    #[test]
+    fn a_leap_second_is_smeared() {
+        const MIDNIGHT_MS: i64 = NOON_MS + 43_200_000;
+        for leap_ms in [-1000, 1000] {
+            let (wall, at) = (Timestamp::from_millis(MIDNIGHT_MS - 500), Duration::from_secs(10));
+            let mut clock = ServerClock::new(wall, at);
+            for passed in 1..=2500_u32 {
+                let at = at + Duration::from_secs(passed.into());
+                let wall = wall.millis() + i64::from(passed) * 1000 + leap_ms;
+                assert_eq!(clock.observe(Timestamp::from_millis(wall), at), None);
+                let off_ms = clock.at(at).millis() - wall;
+                let expected = -leap_ms * (2000 - i64::from(passed.min(2000))) / 2000;
+                assert!((off_ms - expected).abs() <= 1, "{passed} s: {off_ms} ms");
+            }
+            let late = Timestamp::from_millis(MIDNIGHT_MS + 3_600_000 + leap_ms);
+            let at = Duration::from_millis(10_000 + 3_600_500);
+            assert_eq!(
+                clock.observe(Timestamp::from_millis(late.millis() + 1000), at),
+                Some(1000),
+                "not at midnight"
+            );
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ use super::{micros, ticks_to_us};
 
 /// From this age on an anchor is a fair start for measuring drift.
 const DRIFT_FROM_US: i64 = 60_000_000;
+/// Half of what the least-delayed frame is sought in.
+const HALF_SECS: usize = 30;
 /// Drift over less than this is noise.
 const DRIFT_OVER_US: i64 = 60_000_000;
 
@@ -140,6 +142,12 @@ impl TrackClock {
     /// Monotonic arrival time at which tick zero was made, by the least-delayed frame.
     pub(super) fn zero_us(&self) -> Option<i64> {
         self.trusted_delays().zero_us()
+    }
+
+    /// By how much the least-delayed frames of the last half minute differ from those of the one before.
+    pub(super) fn halves_us(&self) -> Option<i64> {
+        let delays = self.trusted_delays();
+        Some(delays.least(0, HALF_SECS)?.saturating_sub(delays.least(HALF_SECS, 2 * HALF_SECS)?))
     }
 
     /// The camera's UTC at which tick zero was made, by its reports.

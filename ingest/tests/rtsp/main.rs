@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 mod bad_input;
-mod camera;
 #[cfg(feature = "gstreamer")]
 mod demo;
 mod hall;
@@ -13,3 +12,4 @@ mod publishers;
 mod pull;
 mod raw_client;
 mod scheduled;
+mod transcripts;

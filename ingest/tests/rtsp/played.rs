@@ -1,9 +1,12 @@
 //! Sources that GStreamer plays: an HTTP server that sends MPEG-TS, as encoders do.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::SourceTransport;
+use fixtures::rtsp::{Habits, Login, RtspCamera, Transcript};
 use ingest::pull::PullState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -54,6 +57,40 @@ async fn a_transport_stream_is_recorded_until_its_end() {
     assert!((3900..=4100).contains(&milliseconds), "{milliseconds} ms");
     pulling.close().await;
     server.abort();
+}
+
+/// A camera's transcript: a transport stream in RTP packets of seven of its own each (RFC 2250), in its own time.
+fn over_rtsp(stream: &[u8], length: Duration) -> Transcript {
+    let packets = stream.chunks(7 * 188);
+    let count = packets.len() as u64;
+    let mut text = "# MPEG-TS over RTSP\n\n> DESCRIBE\n< RTSP/1.0 200 OK\n< CSeq: {cseq}\n\
+        < Content-Type: application/sdp\n< Content-Length: {length}\n<\n< v=0\n< o=- 0 0 IN IP4 127.0.0.1\n< s=-\n\
+        < c=IN IP4 0.0.0.0\n< t=0 0\n< m=video 0 RTP/AVP 33\n< a=control:track1\n\n> PLAY\n"
+        .to_owned();
+    for (packet, index) in packets.zip(0..) {
+        let at = |index: u64| index * length.as_millis() as u64 / count;
+        let hex: String = packet.iter().map(|byte| format!("{byte:02x}")).collect();
+        text += &format!("* wait {}\n* video pt=33 at={} hex:{hex}\n", at(index + 1) - at(index), at(index));
+    }
+    Transcript::parse(&text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transport_stream_over_rtsp_is_taken_apart() {
+    let stream = transport_stream(&["-c:a", "aac"]).await;
+    let transcript = Some(Arc::new(over_rtsp(&stream, Duration::from_secs(4))));
+    let challenges = vec!["Digest realm=\"cam\", nonce=\"n1\"".to_owned()];
+    let login = Some(Login { user: "admin".into(), password: "p@ss".into(), challenges });
+    let camera = RtspCamera::start(Habits { transcript, login, ..Habits::default() }).await;
+    let pulling = Pulling::start().await;
+    pulling.set(&camera.url("admin:p%40ss@"), SourceTransport::Auto).await;
+    pulling.until("fragments", |pulling| pulling.fragments() >= 2).await;
+    let fragments = pulling.hall.fragments("door");
+    let codecs: BTreeSet<_> =
+        fragments.iter().flat_map(|stored| &stored.meta.tracks).map(|track| track.codec.as_str()).collect();
+    assert_eq!(codecs, BTreeSet::from(["aac", "h264"]), "{:?}", pulling.health());
+    assert!(fragments[0].meta.starts_with_key && fragments[0].meta.video().unwrap().width == 320);
+    pulling.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

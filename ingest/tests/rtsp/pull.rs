@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use base::{Limits, StreamName, SystemClock, SystemEntropy, TimestampSource};
 use catalog::{NewSource, Secret, SourceTransport};
+use fixtures::Fault;
+use fixtures::rtsp::{AUDIO_SECTION, Habits, Login, Misdeed, ParameterSets, RtspCamera, video_section};
 use ingest::pull::{AddressRules, PullHealth, PullOptions, PullState, Pullers, SourceUrl, Timing, tls};
 use ingest::{Ended, StreamHealth};
+use media::CodecId;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::camera::{AUDIO, Camera, Habits, Misdeed, video};
 use crate::hall::{Hall, acceptor};
 
 const FRAGMENT: Duration = Duration::from_millis(300);
@@ -37,7 +39,11 @@ pub struct Pulling {
 
 impl Pulling {
     pub async fn start() -> Self {
-        let hall = Hall::with(Limits { fragment_target: FRAGMENT, ..Limits::default() }).await;
+        Self::within(Limits::default()).await
+    }
+
+    pub async fn within(limits: Limits) -> Self {
+        let hall = Hall::with(Limits { fragment_target: FRAGMENT, ..limits }).await;
         let pullers = Pullers::new(PullOptions {
             ingest: hall.ingest.clone(),
             catalog: Arc::clone(&hall.catalog),
@@ -54,25 +60,37 @@ impl Pulling {
     }
 
     /// With a camera that is pulled from as the stream `door`.
-    pub async fn from(habits: Habits) -> (Self, Camera) {
-        let (pulling, camera) = (Self::start().await, Camera::start(habits).await);
+    pub async fn from(habits: Habits) -> (Self, RtspCamera) {
+        let (pulling, camera) = (Self::start().await, RtspCamera::start(habits).await);
         pulling.set(&camera.url(""), SourceTransport::Auto).await;
         (pulling, camera)
     }
 
     pub async fn set(&self, url: &str, transport: SourceTransport) {
-        let stream = self.hall.catalog.stream_to_pull(&StreamName::new("door").unwrap()).await.unwrap();
+        self.set_stream("door", url, transport).await;
+    }
+
+    pub async fn set_stream(&self, name: &str, url: &str, transport: SourceTransport) {
+        let stream = self.hall.catalog.stream_to_pull(&StreamName::new(name).unwrap()).await.unwrap();
         let source = NewSource { url: Secret::new(url), transport, timestamps: TimestampSource::Auto };
         self.hall.catalog.set_source(stream.id, source).await.unwrap();
     }
 
     pub fn health(&self) -> Option<PullHealth> {
-        let stream = self.hall.catalog.stream(&StreamName::new("door").unwrap()).unwrap();
+        self.health_of("door")
+    }
+
+    pub fn health_of(&self, name: &str) -> Option<PullHealth> {
+        let stream = self.hall.catalog.stream(&StreamName::new(name).unwrap()).unwrap();
         self.pullers.health(stream.id)
     }
 
     pub fn recording(&self) -> Option<StreamHealth> {
-        let stream = self.hall.catalog.stream(&StreamName::new("door").unwrap()).unwrap();
+        self.recording_of("door")
+    }
+
+    pub fn recording_of(&self, name: &str) -> Option<StreamHealth> {
+        let stream = self.hall.catalog.stream(&StreamName::new(name).unwrap()).unwrap();
         self.hall.ingest.health(stream.id)
     }
 
@@ -126,7 +144,7 @@ async fn a_camera_is_recorded_until_it_is_told_to_stop() {
     assert_eq!(codecs, ["h264", "aac"]);
     let recording = pulling.recording().unwrap();
     assert_eq!((recording.packets_lost, recording.frames_damaged), (0, 0));
-    assert!(recording.clock.unwrap().reports_untrusted, "a clock that stands still is not believed");
+    assert!(recording.clock.unwrap().reports_untrusted, "a clock that is an hour fast is not believed");
 
     let stream = pulling.hall.catalog.stream(&StreamName::new("door").unwrap()).unwrap();
     pulling.hall.catalog.remove_source(stream.id).await.unwrap();
@@ -140,6 +158,10 @@ async fn a_camera_is_recorded_until_it_is_told_to_stop() {
 #[tokio::test]
 async fn cameras_are_signed_in_to_as_they_ask() {
     const MD5: &str = "Digest realm=\"cam, one\", nonce=\"n1\", stale=FALSE";
+    let login = |user: &str, password: &str, challenges: &[&str]| {
+        let challenges = challenges.iter().map(|challenge| (*challenge).to_owned()).collect();
+        Some(Login { user: user.into(), password: password.into(), challenges })
+    };
     for challenges in [
         &["Digest realm=\"cam\", nonce=\"n1\""][..],
         &["Digest realm=\"cam\", nonce=\"n1\", algorithm=MD5", "Basic realm=\"cam\""],
@@ -149,15 +171,15 @@ async fn cameras_are_signed_in_to_as_they_ask() {
         ],
         &["Basic realm=\"cam\""],
     ] {
-        let credentials = Some(("ad@min", "p:ss#w/rd%", challenges));
-        let camera = Camera::start(Habits { credentials, ..Habits::default() }).await;
+        let login = login("ad@min", "p:ss#w/rd%", challenges);
+        let camera = RtspCamera::start(Habits { login, ..Habits::default() }).await;
         let pulling = Pulling::start().await;
         pulling.set(&camera.url("ad%40min:p:ss#w%2Frd%@"), SourceTransport::Auto).await;
         pulling.until("a fragment", |pulling| pulling.fragments() >= 1).await;
         pulling.close().await;
     }
-    let credentials = Some(("admin", "right", &[MD5][..]));
-    let camera = Camera::start(Habits { credentials, ..Habits::default() }).await;
+    let login = login("admin", "right", &[MD5]);
+    let camera = RtspCamera::start(Habits { login, ..Habits::default() }).await;
     let pulling = Pulling::start().await;
     pulling.set(&camera.url("admin:wrong@"), SourceTransport::Auto).await;
     let health = pulling.until_waiting("refuses the user name or the password").await;
@@ -175,7 +197,7 @@ async fn packets_come_over_udp_where_tcp_is_refused_or_udp_is_wanted() {
     let (pulling, _camera) = Pulling::from(Habits { tcp: false, ..Habits::default() }).await;
     pulling.until("fragments", |pulling| pulling.fragments() >= 2).await;
     assert_eq!(pulling.health().unwrap().transport, Some("udp"));
-    let other = Camera::start(Habits::default()).await;
+    let other = RtspCamera::start(Habits::default()).await;
     pulling.set(&other.url(""), SourceTransport::Udp).await;
     let before = pulling.fragments();
     pulling.until("the other camera", |_| other.count("PLAY") == 1).await;
@@ -207,9 +229,10 @@ async fn a_camera_that_breaks_off_is_connected_to_again() {
     for (misdeed, reason) in [
         (Misdeed::Close, "closed the connection"),
         (Misdeed::Stall, "no picture or sound"),
+        (Misdeed::Deaf, "no picture or sound"),
         (Misdeed::Blind, "no picture or sound"),
     ] {
-        let habits = Habits { misdeed: Some((15, misdeed)), ..Habits::default() };
+        let habits = Habits { misdeed: Some((Duration::from_millis(600), misdeed)), ..Habits::default() };
         let (pulling, camera) = Pulling::from(habits).await;
         pulling.until("two more connections", |_| camera.count("PLAY") >= 3).await;
         let health = pulling.health().unwrap();
@@ -225,7 +248,7 @@ async fn a_camera_that_breaks_off_is_connected_to_again() {
 
 #[tokio::test]
 async fn a_session_that_was_lost_is_ended_where_the_camera_has_room_for_no_other() {
-    let misdeed = Some((10, Misdeed::Close));
+    let misdeed = Some((Duration::from_millis(400), Misdeed::Close));
     let (pulling, camera) = Pulling::from(Habits { sessions: 1, misdeed, ..Habits::default() }).await;
     pulling.until("two more connections", |_| camera.count("PLAY") >= 3).await;
     assert!(camera.count("TEARDOWN") >= 2);
@@ -242,7 +265,9 @@ async fn a_session_that_was_lost_is_ended_where_the_camera_has_room_for_no_other
 
 #[tokio::test]
 async fn a_reboot_behind_the_same_connection_starts_a_run() {
-    let habits = Habits { misdeed: Some((10, Misdeed::Reboot)), ..Habits::default() };
+    let reboot = Fault::Reboot { at: Duration::from_millis(400), down: Duration::from_millis(2200) };
+    let mut habits = Habits::default();
+    habits.film.faults.push(reboot);
     let (pulling, camera) = Pulling::from(habits).await;
     let runs = |pulling: &Pulling| {
         let fragments = pulling.hall.fragments("door");
@@ -255,7 +280,7 @@ async fn a_reboot_behind_the_same_connection_starts_a_run() {
 
 #[tokio::test]
 async fn losses_are_counted_and_the_rest_is_recorded() {
-    let habits = Habits { misdeed: Some((0, Misdeed::Lose)), ..Habits::default() };
+    let habits = Habits { loss: 0.1, ..Habits::default() };
     let (pulling, _camera) = Pulling::from(habits).await;
     pulling.until("fragments", |pulling| pulling.fragments() >= 2).await;
     assert!(pulling.recording().unwrap().packets_lost > 0);
@@ -264,12 +289,50 @@ async fn losses_are_counted_and_the_rest_is_recorded() {
 }
 
 #[tokio::test]
+async fn h265_over_udp_is_put_in_order() {
+    let mut habits = Habits { tcp: false, reorder: 0.2, sets: ParameterSets::InBand, ..Habits::default() };
+    (habits.film.codec, habits.film.picture_bytes) = (CodecId::H265, 6_000);
+    let (pulling, _camera) = Pulling::from(habits).await;
+    pulling.until("fragments", |pulling| pulling.fragments() >= 2).await;
+    let recording = pulling.recording().unwrap();
+    assert_eq!((recording.packets_lost, recording.frames_damaged), (0, 0));
+    assert_eq!(pulling.hall.fragments("door")[0].meta.video().unwrap().codec, "h265");
+    pulling.close().await;
+}
+
+#[tokio::test]
+async fn a_camera_that_sends_no_key_frames_is_cut_and_asked_for_one_where_it_can_be() {
+    let most = Duration::from_millis(600);
+    let pulling = Pulling::within(Limits { fragment_max: most, ..Limits::default() }).await;
+    let mut habits = Habits { feedback: true, ..Habits::default() };
+    habits.film.gop = u32::MAX;
+    let camera = RtspCamera::start(habits).await;
+    pulling.set(&camera.url(""), SourceTransport::Auto).await;
+    pulling.until("fragments", |pulling| pulling.fragments() >= 4).await;
+    let fragments = pulling.hall.fragments("door");
+    assert!(fragments[0].meta.starts_with_key && fragments[0].meta.decodes_from.is_none());
+    for stored in &fragments[1..] {
+        assert!(!stored.meta.starts_with_key);
+        assert_eq!(stored.meta.decodes_from, Some(fragments[0].meta.number));
+        assert!(stored.meta.duration_ms <= 640, "{}", stored.meta.duration_ms);
+    }
+    let second_key = |pulling: &Pulling| {
+        let fragments = pulling.hall.fragments("door");
+        fragments.iter().filter(|stored| stored.meta.starts_with_key).count() == 2
+    };
+    pulling.until("the key frame that was asked for", second_key).await;
+    assert!(camera.key_requests() >= 1);
+    assert_eq!(pulling.recording().unwrap().key_frames_requested, camera.key_requests() as u64);
+    pulling.close().await;
+}
+
+#[tokio::test]
 async fn oddities_are_put_up_with() {
     let odd = format!(
         "m=application 0 RTP/AVP 107\r\n{}m=audio 0 RTP/AVP 98\r\na=rtpmap:98 G726-32/8000\r\n",
-        video()
+        video_section(CodecId::H264, true)
     );
-    let camera = Camera::start(Habits { hasty: true, media: odd, ..Habits::default() }).await;
+    let camera = RtspCamera::start(Habits { hasty: true, media: Some(odd), ..Habits::default() }).await;
     let pulling = Pulling::start().await;
     pulling.set(&camera.url(""), SourceTransport::Auto).await;
     pulling.until("a fragment", |pulling| pulling.fragments() >= 1).await;
@@ -289,9 +352,9 @@ async fn descriptions_that_cannot_be_recorded_are_named() {
         ("m=video 0 RTP/AVP 96\r\na=rtpmap:96 H263-1998/90000\r\n".to_owned(), "H263-1998"),
         ("m=application 0 RTP/AVP 107\r\n".to_owned(), "neither video nor audio"),
         (String::new(), "0 media sections"),
-        (AUDIO.replace("MPEG4-GENERIC", "X-NONE"), "nothing that can be recorded"),
+        (AUDIO_SECTION.replace("MPEG4-GENERIC", "X-NONE"), "nothing that can be recorded"),
     ] {
-        let (pulling, camera) = Pulling::from(Habits { media, ..Habits::default() }).await;
+        let (pulling, camera) = Pulling::from(Habits { media: Some(media), ..Habits::default() }).await;
         pulling.until_waiting(words).await;
         assert_eq!(camera.sessions(), 0);
         pulling.close().await;
@@ -302,7 +365,7 @@ async fn descriptions_that_cannot_be_recorded_are_named() {
 async fn a_source_is_replaced_while_it_runs() {
     let (pulling, first) = Pulling::from(Habits::default()).await;
     pulling.until("a fragment", |pulling| pulling.fragments() >= 1).await;
-    let second = Camera::start(Habits::default()).await;
+    let second = RtspCamera::start(Habits::default()).await;
     pulling.set(&second.url(""), SourceTransport::Tcp).await;
     pulling.until("the second camera", |_| second.count("PLAY") == 1).await;
     assert_eq!((first.sessions(), first.count("TEARDOWN")), (0, 1), "the first is let go");
@@ -344,7 +407,7 @@ async fn half_open_cameras_are_given_up_and_tried_again() {
 
 #[tokio::test]
 async fn encrypted_cameras_are_pulled_from_over_tcp() {
-    let camera = Camera::with(Habits::default(), Some(acceptor())).await;
+    let camera = RtspCamera::encrypted(Habits::default(), acceptor()).await;
     let pulling = Pulling::start().await;
     pulling.set(&camera.url("").replace("rtsp:", "rtsps:"), SourceTransport::Auto).await;
     pulling.until("a fragment", |pulling| pulling.fragments() >= 1).await;
@@ -354,10 +417,13 @@ async fn encrypted_cameras_are_pulled_from_over_tcp() {
 #[tokio::test]
 async fn a_probe_tells_what_a_camera_sends() {
     let pulling = Pulling::start().await;
-    let url = |camera: &Camera, user: &str| SourceUrl::parse(&camera.url(user)).unwrap();
+    let url = |camera: &RtspCamera, user: &str| SourceUrl::parse(&camera.url(user)).unwrap();
     for transport in [SourceTransport::Auto, SourceTransport::Udp] {
-        let media = format!("{}{AUDIO}m=audio 0 RTP/AVP 97\r\na=rtpmap:97 G726-32/8000\r\n", video());
-        let camera = Camera::start(Habits { media, ..Habits::default() }).await;
+        let media = format!(
+            "{}{AUDIO_SECTION}m=audio 0 RTP/AVP 97\r\na=rtpmap:97 G726-32/8000\r\n",
+            video_section(CodecId::H264, true)
+        );
+        let camera = RtspCamera::start(Habits { media: Some(media), ..Habits::default() }).await;
         let probe = pulling.pullers.probe(url(&camera, "me:secret@"), transport).await.unwrap();
         let [picture, sound] = probe.tracks.as_slice() else { panic!("{probe:?}") };
         assert_eq!((picture.codec.as_deref(), picture.width, picture.height), (Some("h264"), 64, 64));
@@ -371,7 +437,7 @@ async fn a_probe_tells_what_a_camera_sends() {
         assert_eq!((camera.sessions(), camera.count("TEARDOWN")), (0, 1));
     }
     let refusing = Habits { statuses: vec![("PLAY", "404 Not Found")], ..Habits::default() };
-    let camera = Camera::start(refusing).await;
+    let camera = RtspCamera::start(refusing).await;
     let error = pulling.pullers.probe(url(&camera, ""), SourceTransport::Auto).await.unwrap_err();
     assert!(error.to_string().contains("check the URL"), "{error}");
     assert_eq!(camera.sessions(), 0);

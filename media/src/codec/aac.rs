@@ -87,6 +87,15 @@ pub(crate) fn low_complexity(rate: u32, channels: u8) -> Option<Bytes> {
     Some(Bytes::copy_from_slice(&(2 << 11 | index << 7 | configuration << 3).to_be_bytes()))
 }
 
+/// Length of the ADTS header that bytes begin with, and of the frame with it (ISO/IEC 13818-7 §6.2); `None` where
+/// they do not, or the frame is cut off.
+pub(crate) fn adts_frame(bytes: &[u8]) -> Option<(usize, usize)> {
+    let [0xff, flags, _, high, middle, low, ..] = *bytes else { return None };
+    let header = if flags & 1 == 1 { 7 } else { 9 };
+    let length = usize::from(high & 3) << 11 | usize::from(middle) << 3 | usize::from(low >> 5);
+    (flags & 0xf6 == 0xf0 && (header..=bytes.len()).contains(&length)).then_some((header, length))
+}
+
 /// What an AudioSpecificConfig says of the track.
 pub(super) fn describe(config: &[u8]) -> Result<Description, MediaError> {
     let parsed = Config::parse(config).ok_or(MediaError::Malformed {
@@ -140,9 +149,20 @@ mod tests {
         assert_eq!(low_complexity(44101, 2), None);
     }
 
+    #[test]
+    fn finds_frames_behind_adts_headers() {
+        let frame = b"\xff\xf1\x4c\x40\x01\x7f\xfc\0\0\0\x07";
+        assert_eq!(adts_frame(frame), Some((7, 11)));
+        assert_eq!(adts_frame(&frame[..10]), None, "cut off");
+        assert_eq!(adts_frame(b"\xff\xfb\x4c\x40\x01\x7f\xfc\0\0\0\x07"), None, "MPEG audio layer III");
+    }
+
     proptest! {
         #[test]
         fn any_bytes_parse_or_are_refused(bytes: Vec<u8>) {
+            if let Some((header, length)) = adts_frame(&bytes) {
+                assert!(header <= length && length <= bytes.len());
+            }
             if let Some(config) = Config::parse(&bytes) {
                 config.frame_ticks(u32::MAX);
             }

@@ -51,6 +51,8 @@ fn meta() -> FragmentMeta {
         starts_with_key: true,
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
+        clock_drift_ppm: None,
+        decodes_from: None,
         tracks: Vec::new(),
         tags: Tags::from([("door".to_owned(), "open".to_owned())]),
     }

@@ -103,6 +103,16 @@ impl Aac {
         Ok(())
     }
 
+    /// Access units behind ADTS headers, as some cameras send them in the place of AU headers.
+    fn adts(&mut self, packet: &Packet, out: &mut Vec<AccessUnit>) {
+        let (mut timestamp, mut rest) = (packet.timestamp, packet.payload.clone());
+        while let Some((header, length)) = aac::adts_frame(&rest) {
+            let frame = rest.split_to(length).slice(header..);
+            self.track.emit(timestamp, true, frame, out);
+            timestamp = timestamp.wrapping_add(self.unit_ticks);
+        }
+    }
+
     /// One fragment of an access unit that is larger than a packet (RFC 3640 §3.2.3.2).
     fn fragment(
         &mut self,
@@ -142,6 +152,10 @@ impl PayloadFormat for Aac {
             return Ok(()); // nothing but padding
         };
         let bits = usize::from(u16::from_be_bytes(*header));
+        if bits.div_ceil(8) > payload.len() && aac::adts_frame(payload).is_some() {
+            self.adts(packet, out);
+            return Ok(());
+        }
         let headers =
             payload.get(2..2 + bits.div_ceil(8)).ok_or_else(|| malformed("cut off in its AU headers"))?;
         let data = payload.slice(2 + headers.len()..);

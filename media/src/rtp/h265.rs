@@ -40,7 +40,7 @@ pub(super) fn push(pictures: &mut Pictures, packet: &Packet) -> Result<(), Media
                 pictures.next_fragment(fragment)?;
             }
             if header & 0x40 != 0 {
-                pictures.last_fragment();
+                pictures.last_fragment()?;
             }
             Ok(())
         }

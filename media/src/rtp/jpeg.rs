@@ -74,6 +74,9 @@ impl Jpeg {
     /// The tables of a picture (RFC 2435 §3.1.8), which its first packet carries, names or leaves to the
     /// quality; with a bit for each that says whether its values have 16 bits.
     fn tables(&mut self, q: u8, payload: &mut &[u8]) -> Result<(u8, Tables), MediaError> {
+        if matches!(q, 0 | 100..=127) {
+            return Err(malformed("a reserved Q"));
+        }
         if q < 128 {
             return Ok((0, Bytes::copy_from_slice(&quantization(q))));
         }
@@ -86,10 +89,9 @@ impl Jpeg {
             let (_, precision, tables) = known.ok_or_else(|| malformed("tables that have not come yet"))?;
             return Ok((*precision, tables.clone()));
         }
+        // More than two come of files with a table for each colour; nothing refers to the third.
         let expected: usize = (0..2).map(|table| table_bytes(precision, table)).sum();
-        if tables.len() != expected {
-            return Err(malformed("not two quantization tables"));
-        }
+        let tables = tables.get(..expected).ok_or_else(|| malformed("not two quantization tables"))?;
         let tables = Bytes::copy_from_slice(tables);
         self.tables.retain(|(known, ..)| *known != q);
         if self.tables.len() == MAX_TABLES {

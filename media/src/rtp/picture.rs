@@ -122,9 +122,23 @@ impl Pictures {
         }
     }
 
-    /// Takes a whole NAL unit.
+    /// Takes a whole NAL unit, or several that a sender has put behind start codes and calls one.
     pub(super) fn nal(&mut self, nal: &[u8]) -> Result<(), MediaError> {
         self.abandon_fragment();
+        if !self.may_be_several(nal) {
+            return self.single(nal);
+        }
+        start_coded(nal).try_for_each(|single| self.single(single))
+    }
+
+    /// Whether start codes within a NAL unit are what they seem. In a slice there is none, and SEI may
+    /// carry anything.
+    fn may_be_several(&self, nal: &[u8]) -> bool {
+        let glues = matches!(self.classify(nal), NalKind::ParameterSet(_) | NalKind::Delimiter);
+        glues || nal.starts_with(&[0, 0, 1]) || nal.starts_with(&[0, 0, 0, 1])
+    }
+
+    fn single(&mut self, nal: &[u8]) -> Result<(), MediaError> {
         match self.classify(nal) {
             _ if nal.is_empty() => {}
             NalKind::Slice { .. } | NalKind::Other => {
@@ -165,21 +179,17 @@ impl Pictures {
     }
 
     /// The fragments taken so far are the whole NAL unit.
-    pub(super) fn last_fragment(&mut self) {
-        let Some(start) = self.fragment.take() else { return };
+    pub(super) fn last_fragment(&mut self) -> Result<(), MediaError> {
+        let Some(start) = self.fragment.take() else { return Ok(()) };
         let nal = &self.buffer[start + 4..];
-        match self.classify(nal) {
-            NalKind::Slice { .. } | NalKind::Other => {
-                let length = u32::try_from(nal.len()).unwrap_or(u32::MAX);
-                self.buffer[start..start + 4].copy_from_slice(&length.to_be_bytes());
-                self.stored(start);
-            }
-            NalKind::ParameterSet(kind) => {
-                let set = self.buffer.split_off(start);
-                self.parameter_set(kind, &set[4..]);
-            }
-            NalKind::Delimiter => self.buffer.truncate(start),
+        if self.may_be_several(nal) {
+            let whole = self.buffer.split_off(start);
+            return self.nal(&whole[4..]);
         }
+        let length = u32::try_from(nal.len()).unwrap_or(u32::MAX);
+        self.buffer[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        self.stored(start);
+        Ok(())
     }
 
     /// Ends the unit in hand. One without slices leaves nothing but its parameter sets.
@@ -278,6 +288,22 @@ impl Pictures {
             self.announced = false;
         }
     }
+}
+
+/// The NAL units between start codes (H.264 and H.265, annex B).
+fn start_coded(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let at = bytes.windows(3).position(|three| three == [0, 0, 1]);
+        let (nal, rest) = match at {
+            Some(at) => (&bytes[..at], &bytes[at + 3..]),
+            None if bytes.is_empty() => return None,
+            None => (bytes, &[][..]),
+        };
+        bytes = rest;
+        // A start code may have a zero before it.
+        Some(nal.strip_suffix(&[0]).filter(|_| at.is_some()).unwrap_or(nal))
+    })
+    .filter(|nal| !nal.is_empty())
 }
 
 /// A unit that is not a key picture cannot begin a new track: sets that change with it go in band.

@@ -103,6 +103,23 @@ fn fragments_are_joined() {
 }
 
 #[test]
+fn units_behind_start_codes_are_taken_apart_but_for_slices_and_sei() {
+    let glued = [SPS, &[0, 0, 0, 1], PPS, &[0, 0, 1], IDR].concat();
+    let signed = [SEI, &[0, 0, 0, 1], PPS].concat();
+    for whole in [true, false] {
+        let mut feed = Feed::new("H264", "");
+        feed.send(0, false, &signed);
+        let packets = if whole { vec![glued.clone()] } else { fu_a(&glued, 9) };
+        for (i, packet) in packets.iter().enumerate() {
+            feed.send(0, i + 1 == packets.len(), packet);
+        }
+        let units = feed.finish();
+        assert_eq!((units.len(), &units[0].data[..]), (1, &lengths32(&[&signed, IDR])[..]));
+        assert!(units[0].track.is_some() && units[0].key && !units[0].damaged);
+    }
+}
+
+#[test]
 fn units_before_the_parameter_sets_are_dropped() {
     let mut feed = Feed::new("H264", "");
     feed.send(0, true, P);

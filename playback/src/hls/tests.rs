@@ -80,6 +80,8 @@ fn fragment(run_ms: i64, index: i64) -> FragmentMeta {
         starts_with_key: true,
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
+        clock_drift_ppm: None,
+        decodes_from: None,
         tracks: vec![video(index * 180_000, 180_000), audio(index * 96_256, 94)],
         tags: base::Tags::new(),
     }

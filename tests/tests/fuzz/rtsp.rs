@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use base::Limits;
 use ingest::rtsp::digest::Authorization;
-use ingest::rtsp::sdp::{Announcement, Section};
+use ingest::rtsp::sdp::{Announcement, KeyRequest, Section};
 use ingest::rtsp::transport::{Agreed, Offer};
 use ingest::rtsp::wire::{Framer, Incoming, WireError};
 use media::rtp::Depayloader;
@@ -16,9 +16,15 @@ const BODY_LIMIT: usize = 4096;
 
 /// A connection's bytes. How they are cut into pieces on their way changes nothing.
 pub(crate) fn framing(input: &[u8]) {
-    let whole = memory::in_proportion(input.len(), || cut(input, |_| input.len()));
-    assert_eq!(cut(input, |at| 1 + usize::from(input[at]) % 97), whole);
-    for unit in &whole.0 {
+    for skips_junk in [false, true] {
+        let whole = memory::in_proportion(input.len(), || cut(input, skips_junk, |_| input.len()));
+        assert_eq!(cut(input, skips_junk, |at| 1 + usize::from(input[at]) % 97), whole);
+        check(&whole.0);
+    }
+}
+
+fn check(units: &[Incoming]) {
+    for unit in units {
         let body = match unit {
             Incoming::Request(request) => request.body().len(),
             Incoming::Response(response) => response.body().len(),
@@ -29,8 +35,11 @@ pub(crate) fn framing(input: &[u8]) {
 }
 
 /// What comes out of `stream` up to the first error, when the piece at each place has the given size.
-fn cut(stream: &[u8], size: impl Fn(usize) -> usize) -> (Vec<Incoming>, Option<WireError>) {
+fn cut(stream: &[u8], skips_junk: bool, size: impl Fn(usize) -> usize) -> (Vec<Incoming>, Option<WireError>) {
     let mut framer = Framer::new(HEADER_LIMIT, BODY_LIMIT);
+    if skips_junk {
+        framer.skip_junk();
+    }
     let (mut found, mut at) = (Vec::new(), 0);
     while at < stream.len() {
         let end = (at + size(at)).min(stream.len());
@@ -68,7 +77,8 @@ pub(crate) fn sdp(input: &[u8]) {
 /// The announcement as SDP.
 fn written(announcement: &Announcement) -> String {
     let mut text = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n".to_owned();
-    for Section { video, audio, control, payload_type, format } in &announcement.sections {
+    for section in &announcement.sections {
+        let Section { video, audio, control, payload_type, format, feedback, key_request } = section;
         let media = if *video {
             "video"
         } else if *audio {
@@ -78,7 +88,13 @@ fn written(announcement: &Announcement) -> String {
         };
         let channels = if format.channels > 0 { format!("/{}", format.channels) } else { String::new() };
         let (encoding, rate) = (&format.encoding, format.clock_rate);
-        write!(text, "m={media} 0 RTP/AVP {payload_type}\r\n").unwrap();
+        let profile = if *feedback { "RTP/AVPF" } else { "RTP/AVP" };
+        write!(text, "m={media} 0 {profile} {payload_type}\r\n").unwrap();
+        match key_request {
+            Some(KeyRequest::PictureLoss) => text += "a=rtcp-fb:* nack pli\r\n",
+            Some(KeyRequest::FullIntra) => text += "a=rtcp-fb:* ccm fir\r\n",
+            None => {}
+        }
         write!(text, "a=rtpmap:{payload_type} {encoding}/{rate}{channels}\r\n").unwrap();
         for (name, value) in [(format!("fmtp:{payload_type} "), &format.fmtp), ("control:".into(), control)] {
             if !value.is_empty() {
