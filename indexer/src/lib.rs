@@ -15,6 +15,7 @@
 mod assemble;
 mod damage;
 mod error;
+mod event;
 mod find;
 mod forward;
 mod indexer;
@@ -36,6 +37,7 @@ mod view;
 mod tests;
 
 pub use error::IndexError;
+pub use event::{Event, EventQuery, NewEvent};
 pub use indexer::{IndexMetrics, Indexer, IndexerOptions};
 pub use query::{Bucket, ClockKind, FragmentEntry, Hit, LaneSpace, Rebuilt, SearchQuery, Swept, Window};
 pub use view::damaged_views;
