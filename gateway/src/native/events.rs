@@ -17,6 +17,7 @@ use super::params::{Body, Named, bad, time};
 use super::route::{Access, Answer, Field, Kind, Param, Route};
 use super::streams;
 use crate::app::App;
+use crate::auth::Asked;
 use crate::error::ApiError;
 use crate::seal::Purpose;
 
@@ -37,6 +38,7 @@ static POST: Route = Route {
     path: "/v1/streams/{name}/events",
     summary: "Tag a span of time: every fragment that it overlaps, also those that come later",
     access: Access::Caller,
+    asked: Asked::own("PostEvent"),
     query: &[],
     body: Some(&[
         Field::new("start", Kind::Time, "its first moment, by the producer's clock; at most an hour ahead"),
@@ -52,10 +54,15 @@ static LIST: Route = Route {
     path: "/v1/streams/{name}/events",
     summary: "The events that overlap a span of time, in the order of their starts",
     access: Access::Caller,
+    asked: Asked::own("ListEvents"),
     query: &[
         Param::new("start", Kind::Time, "events that end no earlier, by the producer's clock"),
         Param::new("end", Kind::Time, "events that start no later"),
-        Param::new("q", Kind::Text, "as in /v1/fragments, asked of each event's tags and the stream's labels"),
+        Param::new(
+            "q",
+            Kind::Text,
+            "as in /v1/fragments, asked of each event's tags and the stream's labels",
+        ),
         Param::new("limit", Kind::Whole { least: 1, most: 1000 }, "events of one answer; default 100"),
         Param::new("cursor", Kind::Text, "next_cursor of the answer before"),
     ],
@@ -75,6 +82,7 @@ static REMOVE: Route = Route {
     path: "/v1/streams/{name}/events/{id}",
     summary: "Remove an event for good: it tags nothing any more",
     access: Access::Administrator,
+    asked: Asked::own("DeleteEvent"),
     query: &[],
     body: None,
     answer: Answer::Empty(204),

@@ -7,6 +7,7 @@ mod caller;
 mod clip;
 mod discover;
 mod encryption;
+mod events;
 mod fragments;
 mod hls;
 mod holds;
@@ -49,6 +50,7 @@ pub use sign_in::SignInLinks;
 static ROUTES: &[&[&Route]] = &[
     streams::ROUTES,
     labels::ROUTES,
+    events::ROUTES,
     retention::ROUTES,
     source::ROUTES,
     secrets::ROUTES,

@@ -1,5 +1,6 @@
 //! Posting, listing and removing events.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::{FragmentNumber, Page, PageError, StreamId, Timestamp};
@@ -135,7 +136,7 @@ impl Indexer {
                     .as_ref()
                     .is_none_or(|expression| find::tags_answer(expression, &event.tags, stream))
             };
-            found.extend(self.read_events(&rows).await?.into_iter().filter(answers));
+            found.extend(self.read_events(&rows).await?.into_iter().flatten().filter(answers));
             listed.after = last.map(|row| (row.span.0, row.id)).or(listed.after);
             if all || found.len() > query.limit {
                 return Ok(Page::cut(found, query.limit, |event| token((event.start.millis(), event.id))));
@@ -170,27 +171,26 @@ impl Indexer {
         let mut each: Vec<EventRow> = rows.iter().flatten().copied().collect();
         each.sort_unstable_by_key(key);
         each.dedup_by_key(|row| key(row));
-        let mut told = std::collections::BTreeMap::new();
-        for row in each {
-            // Neighbours share events, so that these are few.
-            for event in self.read_events(&[row]).await? {
-                told.insert(key(&row), Arc::new(event));
-            }
-        }
-        let of = |rows: Vec<EventRow>| rows.iter().filter_map(|row| told.get(&key(row)).cloned()).collect();
+        let events = self.read_events(&each).await?.into_iter().map(|event| event.map(Arc::new));
+        let told: HashMap<_, _> = each.iter().map(key).zip(events).collect();
+        let of = |rows: Vec<EventRow>| rows.iter().filter_map(|row| told.get(&key(row))?.clone()).collect();
         Ok(rows.into_iter().map(of).collect())
     }
 
-    /// What the frames of events say. One that went meanwhile is left out.
-    async fn read_events(&self, rows: &[EventRow]) -> Result<Vec<Event>, IndexError> {
+    /// What the frames of events say: nothing where one went meanwhile, or is damaged.
+    async fn read_events(&self, rows: &[EventRow]) -> Result<Vec<Option<Event>>, IndexError> {
         let places: Vec<_> = rows.iter().map(|row| row.at).collect();
         let mut events = Vec::with_capacity(rows.len());
         for (row, read) in rows.iter().zip(self.log.read_run(&places).await) {
-            match read {
-                Ok(json) => events.extend(Note::decode(&json).and_then(|note| note.event(row.id))),
-                Err(LogError::Gone(_) | LogError::NoKey(_)) => {}
+            events.push(match read {
+                Ok(json) => Note::decode(&json).and_then(|note| note.event(row.id)),
+                Err(LogError::Gone(_) | LogError::NoKey(_)) => None,
+                Err(error @ LogError::Corrupt { .. }) => {
+                    tracing::error!(event = row.id.to_u64(), %error, "an event is left out");
+                    None
+                }
                 Err(error) => return Err(error.into()),
-            }
+            });
         }
         Ok(events)
     }
