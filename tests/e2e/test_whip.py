@@ -1,7 +1,10 @@
 """WHIP (RFC 9725): browsers and programs publish by WebRTC, and it ends up as footage like any other."""
 
+import signal
+import subprocess
 import time
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -198,6 +201,30 @@ def test_aiortc_publishes_sound_alone(server, tmp_path):
         streams = check_footage(server, name, tmp_path, 3)
         assert [stream["codec_name"] for stream in streams] == ["opus"]
         assert publisher.unpublish() == 200
+
+
+def test_gstreamer_publishes(server, tmp_path):
+    name = "pipeline"
+    picture = (
+        "videotestsrc is-live=true ! video/x-raw,width=640,height=360,framerate=30/1 ! videoconvert ! "
+        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=60 ! rtph264pay config-interval=-1 "
+        "aggregate-mode=zero-latency pt=96 ! application/x-rtp,media=video,encoding-name=H264,payload=96 ! send. "
+    )
+    sound = (
+        "audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! rtpopuspay pt=97 ! "
+        "application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! send."
+    )
+    program = Path(__file__).with_name("gst_whip.py")
+    command = ["/usr/bin/python3", program, endpoint(server, name), server.device(name)["token"], picture + sound]
+    publisher = subprocess.Popen(command)
+    try:
+        streams = check_footage(server, name, tmp_path, 3)
+        assert {stream["codec_name"] for stream in streams} == {"h264", "opus"}
+        publisher.send_signal(signal.SIGINT)
+        assert publisher.wait(15) == 0
+    finally:
+        publisher.kill()
+    assert health(server, name)["health"]["last_end"][1] == "teardown"
 
 
 def test_the_port_is_named_and_on_one_number(server):
