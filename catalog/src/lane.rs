@@ -51,9 +51,14 @@ fn decode(frame: &Durable) -> Option<Result<Command, CatalogError>> {
     match (frame.header.kind, &frame.payload) {
         (FrameKind::Command, Some(payload)) => Some(Command::decode(payload)),
         (FrameKind::Command, None) => None,
-        (FrameKind::Media | FrameKind::FragmentMeta | FrameKind::Records | FrameKind::FragmentPart, _) => {
-            None
-        }
+        (
+            FrameKind::Media
+            | FrameKind::FragmentMeta
+            | FrameKind::Records
+            | FrameKind::FragmentPart
+            | FrameKind::Event,
+            _,
+        ) => None,
     }
 }
 

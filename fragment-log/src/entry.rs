@@ -26,9 +26,9 @@ pub struct Entry {
     pub kind: FrameKind,
     /// The stream whose key seals it; [`INSTALLATION`] for what belongs to none.
     pub stream: StreamId,
-    /// The shard of the stream; 0 for video.
+    /// The shard of the stream; 0 for video, 1 for its events.
     pub shard: u32,
-    /// Number of the first record, or of the fragment.
+    /// Number of the first record, of the fragment, or of the event.
     pub first_sequence: u64,
     /// Records in the payload; for media the piece's index, else how many pieces there are before it.
     pub count: u32,

@@ -11,6 +11,7 @@ use base::{FragmentMeta, FragmentNumber, StreamId, Tags, Timestamp};
 use fragment_log::{Durable, FrameKind, LaneId, Location, Lsn};
 
 use crate::FragmentEntry;
+use crate::event::Note;
 
 /// Pieces that are not added to for so long, by the server's clock, belong to a fragment that was given up.
 const ORPHANED: Duration = Duration::from_mins(10);
@@ -33,15 +34,24 @@ pub(crate) enum Assembled {
     Unindexed(Unindexed),
 }
 
-/// The frames of a fragment that is not indexed.
+/// Frames that are no fragment in the index.
 #[derive(Debug)]
 pub(crate) struct Unindexed {
     pub stream: StreamId,
     pub number: FragmentNumber,
     pub pieces: Vec<Location>,
-    /// Whether they must stay: they are not understood, and what they hold may be wanted. Those of a
-    /// deleted stream are not.
-    pub wanted: bool,
+    pub is: Is,
+}
+
+/// What such frames are.
+#[derive(Debug)]
+pub(crate) enum Is {
+    /// Of no use: of a deleted stream, or with pieces missing.
+    Unwanted,
+    /// Not understood: they must stay, as what they hold may be wanted.
+    Unknown,
+    /// One that tells of an event.
+    Event(Note),
 }
 
 /// The unfinished fragments of one lane.
@@ -83,6 +93,7 @@ impl Assembler {
                 None
             }
             FrameKind::FragmentMeta => self.commit(frame, exists),
+            FrameKind::Event => Some(Assembled::Unindexed(event(frame, exists))),
             FrameKind::Command | FrameKind::Records | FrameKind::FragmentPart => None,
         }
     }
@@ -116,12 +127,12 @@ impl Assembler {
         self.give_up_orphans(frame.header.server_time);
         let (bytes, pieces) = pieces.map(Pieces::in_order).unwrap_or_default();
         let number = FragmentNumber::from_u64(first_sequence);
-        let unindexed = |mut pieces: Vec<Location>, wanted| {
+        let unindexed = |mut pieces: Vec<Location>, is| {
             pieces.push(frame.location);
-            Some(Assembled::Unindexed(Unindexed { stream, number, pieces, wanted }))
+            Some(Assembled::Unindexed(Unindexed { stream, number, pieces, is }))
         };
         if !exists(stream) {
-            return unindexed(pieces, false);
+            return unindexed(pieces, Is::Unwanted);
         }
         let meta = frame.payload.as_ref().and_then(|packed| FragmentMeta::unpack(packed).ok());
         let meta = meta
@@ -131,7 +142,7 @@ impl Assembler {
                 %stream, fragment = first_sequence, lane = %frame.location.lane, segment = frame.location.segment,
                 "this fragment's metadata does not read; its log segments are kept"
             );
-            return unindexed(pieces, true);
+            return unindexed(pieces, Is::Unknown);
         };
         let whole = bytes == Some(meta.size_bytes) && !pieces.is_empty();
         if !whole && frame.lsn < self.known {
@@ -142,13 +153,29 @@ impl Assembler {
                 %stream, fragment = %meta.number, has = bytes, needs = meta.size_bytes,
                 "not indexed: pieces of this fragment are missing from the log"
             );
-            return unindexed(pieces, false);
+            return unindexed(pieces, Is::Unwanted);
         }
         let tags = std::mem::take(&mut meta.tags);
         let entry =
             FragmentEntry { stream, meta, has_tags: !tags.is_empty(), pieces, commit: frame.location };
         Some(Assembled::Fragment(Arc::new(Fresh { lsn: frame.lsn, entry: Arc::new(entry), tags })))
     }
+}
+
+/// A frame that tells of an event.
+fn event(frame: &Durable, exists: impl Fn(StreamId) -> bool) -> Unindexed {
+    let (stream, number) = (frame.header.stream, FragmentNumber::from_u64(frame.header.first_sequence));
+    let note = frame.payload.as_ref().and_then(|json| Note::decode(json));
+    let is = match note {
+        _ if !exists(stream) => Is::Unwanted,
+        Some(note) => Is::Event(note),
+        None => {
+            let (lane, segment) = (frame.location.lane, frame.location.segment);
+            tracing::error!(%stream, event = number.to_u64(), %lane, segment, "this event does not read; its log segment is kept");
+            Is::Unknown
+        }
+    };
+    Unindexed { stream, number, pieces: vec![frame.location], is }
 }
 
 impl Pieces {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use base::{FragmentNumber, Page, PageError, StreamId};
+use base::{FragmentNumber, Page, PageError, StreamId, Tags};
 use catalog::Stream;
 use rusqlite::Connection;
 
 use crate::assemble::Fresh;
+use crate::event::Overlaps;
 use crate::kept::Kept;
 use crate::merge::Merge;
 use crate::overlay::Overlay;
@@ -72,12 +73,18 @@ impl Find {
     }
 
     pub(crate) fn run(mut self, connection: &Connection, tracks: &Tracks) -> Result<Page<Hit>, IndexError> {
+        let overlaps = Overlaps::find(
+            self.expression.as_ref(),
+            (&self.window, self.after),
+            &self.streams,
+            (connection, self.readers.blinder()),
+        )?;
         // The overlay first: what leaves it while the views are read is in them.
-        let fresh = self.fresh();
+        let fresh = self.fresh(&overlaps);
         let wanted = self.limit.saturating_add(1);
         let mut hits = Vec::new();
         loop {
-            let keys = self.candidates(&fresh, wanted, connection)?;
+            let keys = self.candidates(&fresh, &overlaps, wanted, connection)?;
             let all = keys.len() < wanted;
             self.after = keys.last().copied().or(self.after);
             for key in keys {
@@ -91,14 +98,16 @@ impl Find {
     }
 
     /// What the expression finds in the overlay.
-    fn fresh(&self) -> BTreeMap<Key, Arc<Fresh>> {
+    fn fresh(&self, overlaps: &Overlaps) -> BTreeMap<Key, Arc<Fresh>> {
         let found = self.overlay.all().into_iter().filter(|fresh| {
             let FragmentEntry { stream, meta, .. } = fresh.entry.as_ref();
             self.streams.get(stream).is_some_and(|visible| {
                 visible.kept.holds(meta)
                     && self.window.holds(meta)
                     && self.expression.as_ref().is_none_or(|expression| {
-                        expression.matches(&|leaf| leaf_matches(leaf, fresh, &visible.stream))
+                        expression.matches(&|leaf| {
+                            leaf_matches(leaf, fresh, &visible.stream) || overlaps.hold(leaf, &fresh.entry)
+                        })
                     })
             })
         });
@@ -109,11 +118,12 @@ impl Find {
     fn candidates(
         &self,
         fresh: &BTreeMap<Key, Arc<Fresh>>,
+        overlaps: &Overlaps,
         wanted: usize,
         connection: &Connection,
     ) -> Result<Vec<Key>, IndexError> {
         let mut keys = match &self.expression {
-            Some(expression) => self.searched(expression, wanted)?,
+            Some(expression) => self.searched(expression, overlaps, wanted)?,
             None => Merge::new(connection, &self.streams, self.window, self.after)?.take(wanted)?,
         };
         let first = self.after.map_or(0, |after| usize::from(fresh.contains_key(&after)));
@@ -126,7 +136,12 @@ impl Find {
         Ok(keys)
     }
 
-    fn searched(&self, expression: &Expression, wanted: usize) -> Result<Vec<Key>, IndexError> {
+    fn searched(
+        &self,
+        expression: &Expression,
+        overlaps: &Overlaps,
+        wanted: usize,
+    ) -> Result<Vec<Key>, IndexError> {
         let visible: HashMap<_, _> =
             self.streams.iter().map(|(id, visible)| (id.0, visible.kept.lowest().to_u64())).collect();
         let first =
@@ -135,7 +150,7 @@ impl Find {
             let streams = self.streams.iter().filter(|(_, visible)| label_matches(leaf, &visible.stream));
             streams.map(|(id, _)| id.0).collect()
         };
-        self.readers.find(expression, &first, &labelled)
+        self.readers.find(expression, &first, &labelled, &|leaf| overlaps.of(leaf))
     }
 
     /// The fragment of a key, unless its row is gone, or it is not kept.
@@ -167,16 +182,31 @@ impl Key {
 /// What a leaf of the expression says about a fragment in the overlay.
 fn leaf_matches(leaf: &Expression, fresh: &Fresh, stream: &Stream) -> bool {
     match leaf {
-        Expression::Tag { name, phrase } => fresh.tags.get(name).is_some_and(|value| contains(value, phrase)),
-        Expression::Value { phrase } => {
-            fresh.tags.values().any(|value| contains(value, phrase)) || label_matches(leaf, stream)
+        Expression::Tag { .. } | Expression::Value { .. } | Expression::Label { .. } => {
+            tags_match(leaf, &fresh.tags, stream)
         }
-        Expression::Label { .. } => label_matches(leaf, stream),
         Expression::Codec(codec) => {
             let is = |name: &String| name.to_lowercase() == *codec;
             fresh.entry.meta.tracks.iter().any(|track| is(&track.codec) || is(&track.codec_string))
         }
         Expression::All | Expression::Group { .. } => false,
+    }
+}
+
+/// Whether tags, and the labels of a stream, answer an expression.
+pub(crate) fn tags_answer(expression: &Expression, tags: &Tags, stream: &Stream) -> bool {
+    expression.matches(&|leaf| tags_match(leaf, tags, stream))
+}
+
+/// Whether tags, or the labels of a stream, are what a leaf asks for.
+fn tags_match(leaf: &Expression, tags: &Tags, stream: &Stream) -> bool {
+    match leaf {
+        Expression::Tag { name, phrase } => tags.get(name).is_some_and(|value| contains(value, phrase)),
+        Expression::Value { phrase } => {
+            tags.values().any(|value| contains(value, phrase)) || label_matches(leaf, stream)
+        }
+        Expression::Label { .. } => label_matches(leaf, stream),
+        Expression::All | Expression::Codec(_) | Expression::Group { .. } => false,
     }
 }
 

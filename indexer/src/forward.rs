@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use base::{FragmentNumber, StreamId};
-use fragment_log::{LogError, SegmentInfo};
+use fragment_log::{FrameHeader, Location, LogError, SegmentInfo};
 
 use crate::owner::Owner;
 use crate::view::{self, Used};
@@ -45,7 +45,8 @@ impl Owner {
         if used.live > bytes / 2 || bytes - used.live < worth || self.forward.left == 0 {
             return Ok(0);
         }
-        let Some(fragments) = self.fragments_in(info)? else { return Ok(0) };
+        let frames = self.log.frames(info.lane, info.segment)?;
+        let Some(fragments) = self.fragments_in(info, &frames)? else { return Ok(0) };
         let (mut moved, mut result) = (Vec::new(), Ok(()));
         for old in fragments {
             // One that is larger than all of it goes first, alone.
@@ -76,7 +77,32 @@ impl Owner {
             Err(error) => return Err(error.into()),
         }
         self.forward.streams.extend(moved.iter().map(|(old, _)| old.stream));
-        Ok(moved.iter().map(|(_, new)| new.stored_bytes()).sum())
+        let fragments: u64 = moved.iter().map(|(_, new)| new.stored_bytes()).sum();
+        Ok(fragments + self.copy_events(&frames)?)
+    }
+
+    /// Copies the events among these frames, as many as may be copied at once.
+    fn copy_events(&mut self, frames: &[(FrameHeader, Location)]) -> Result<u64, IndexError> {
+        let mut events = self.writer.event_frames(frames)?;
+        let mut bytes = 0;
+        events.retain(|(_, at)| {
+            bytes += u64::from(at.len);
+            bytes <= self.forward.left
+        });
+        let places: Vec<_> = events.iter().map(|(_, at)| *at).collect();
+        let appended = match self.log.copy_forward(&places) {
+            Ok(Some(appended)) => appended,
+            Ok(None) | Err(LogError::Full { .. }) => return Ok(0),
+            Err(error @ LogError::Corrupt { .. }) => {
+                tracing::warn!(%error, "events not copied: their log segment stays");
+                return Ok(0);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let moved: Vec<_> = events.into_iter().zip(appended.locations).collect();
+        self.writer.moved_events(&moved)?;
+        self.forward.left = self.forward.left.saturating_sub(appended.bytes);
+        Ok(appended.bytes)
     }
 
     fn copy(&self, old: &FragmentEntry) -> Result<Option<FragmentEntry>, LogError> {
@@ -87,8 +113,11 @@ impl Owner {
     }
 
     /// The fragments that lie in a segment, also in part. `None` where it holds what is kept and is no fragment.
-    fn fragments_in(&self, info: &SegmentInfo) -> Result<Option<Vec<FragmentEntry>>, IndexError> {
-        let frames = self.log.frames(info.lane, info.segment)?;
+    fn fragments_in(
+        &self,
+        info: &SegmentInfo,
+        frames: &[(FrameHeader, Location)],
+    ) -> Result<Option<Vec<FragmentEntry>>, IndexError> {
         let numbers: BTreeSet<_> =
             frames.iter().map(|(header, _)| (header.stream, header.first_sequence)).collect();
         let mut fragments = Vec::new();

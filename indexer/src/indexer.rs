@@ -11,6 +11,7 @@ use fragment_log::{Follower, Log};
 use tokio::sync::oneshot;
 
 use crate::assemble::Fresh;
+use crate::event::Numbers;
 use crate::find::{Find, Visible};
 use crate::intake::{Intake, Request};
 use crate::kept::{Floors, Kept};
@@ -32,15 +33,16 @@ pub struct IndexerOptions {
 
 /// The index of one installation.
 pub struct Indexer {
-    log: Arc<Log>,
+    pub(crate) log: Arc<Log>,
     catalog: Arc<Catalog>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     overlay: Arc<Overlay>,
     floors: Arc<Floors>,
     space: Arc<Mutex<Vec<LaneSpace>>>,
-    intake: Arc<Intake>,
+    pub(crate) intake: Arc<Intake>,
     readers: Arc<Readers>,
-    pool: Pool,
+    pub(crate) pool: Pool,
+    pub(crate) event_numbers: Numbers,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -72,7 +74,20 @@ impl Indexer {
         let thread = run.map_err(|source| IndexError::Io { path: options.dir, source })?;
         let clock = options.clock;
         let thread = Mutex::new(Some(thread));
-        Ok(Arc::new(Self { log, catalog, clock, overlay, floors, space, intake, readers, pool, thread }))
+        let event_numbers = Numbers::default();
+        Ok(Arc::new(Self {
+            log,
+            catalog,
+            clock,
+            overlay,
+            floors,
+            space,
+            intake,
+            readers,
+            pool,
+            event_numbers,
+            thread,
+        }))
     }
 
     /// Deletes both views and builds them again from the log. `progress` is called now and then. Blocks on the
@@ -317,7 +332,7 @@ impl Indexer {
     }
 
     /// What is kept of a stream; `None` where there is no such stream.
-    fn kept(&self, stream: StreamId) -> Option<Kept> {
+    pub(crate) fn kept(&self, stream: StreamId) -> Option<Kept> {
         let stream = self.catalog.stream_by_id(stream)?;
         Some(Kept::of(&stream, &self.catalog, &self.floors, self.clock.now()))
     }

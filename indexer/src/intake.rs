@@ -25,6 +25,8 @@ pub(crate) enum Request {
     Sweep(oneshot::Sender<Result<Swept, IndexError>>),
     /// Give so many bytes of the disk back.
     MakeRoom(u64, oneshot::Sender<Result<Swept, IndexError>>),
+    /// Bring what is durable into the sorted view.
+    Sort(oneshot::Sender<()>),
     /// Bring everything into both views.
     Flush(oneshot::Sender<Result<(), IndexError>>),
 }

@@ -5,6 +5,9 @@
 //! expressions over tags, labels and codecs. An overlay in memory holds what neither has yet, so that a
 //! fragment is found by every query as soon as it is acknowledged.
 //!
+//! Somebody may tag spans of a stream's time afterwards, by events. These are found by search as if the fragments
+//! that they overlap had the tags themselves.
+//!
 //! Invariants: an acknowledged fragment is found until its retention ends, and not after, unless it is held or
 //! room must be made; a held fragment is found and its bytes stay, whatever else is done; both views can be
 //! deleted at any time without changing an answer; a log segment is removed only when nothing in it is kept; lanes of the log never wait for this crate; no tag value is in a file in the clear.
@@ -15,6 +18,7 @@
 mod assemble;
 mod damage;
 mod error;
+mod event;
 mod find;
 mod forward;
 mod indexer;
@@ -36,6 +40,7 @@ mod view;
 mod tests;
 
 pub use error::IndexError;
+pub use event::{Event, EventQuery, NewEvent};
 pub use indexer::{IndexMetrics, Indexer, IndexerOptions};
 pub use query::{Bucket, ClockKind, FragmentEntry, Hit, LaneSpace, Rebuilt, SearchQuery, Swept, Window};
 pub use view::damaged_views;

@@ -46,8 +46,9 @@ pub(crate) fn open(
     }
     let Sorted { connection, tracks, new } = sorted_view(dir, &log)?;
     let tracks = Arc::new(tracks);
-    let writer = Writer::new(connection, Arc::clone(&tracks), new)?;
-    let search = search_view(dir, &log, &writer)?;
+    let blinder = || Blinder::new(&log.keys().derive(BLINDING));
+    let writer = Writer::new(connection, Arc::clone(&tracks), blinder(), new)?;
+    let search = search_view(dir, &blinder, &writer)?;
     let overlay = Arc::new(Overlay::default());
     let intake = Arc::new(Intake::new(Arc::clone(&overlay), &catalog, QUEUED));
     let applied = writer.applied()?;
@@ -141,9 +142,8 @@ fn try_sorted_view(dir: &Path, log: &Log) -> Result<Sorted, Unusable> {
     Ok(Sorted { connection, tracks, new })
 }
 
-fn search_view(dir: &Path, log: &Log, writer: &Writer) -> Result<Search, IndexError> {
+fn search_view(dir: &Path, blinder: &dyn Fn() -> Blinder, writer: &Writer) -> Result<Search, IndexError> {
     let folder = dir.join(search::FOLDER);
-    let blinder = || Blinder::new(&log.keys().derive(BLINDING));
     let missing = !folder.exists();
     match Search::open(&folder, blinder()) {
         Ok(search) => {

@@ -117,6 +117,7 @@ impl Owner {
                 match request {
                     // Nobody waits for the answer any more? That is fine.
                     Request::Flush(answer) => drop(answer.send(std::mem::replace(&mut result, Ok(())))),
+                    Request::Sort(answer) => drop(answer.send(())),
                     // Also where the views cannot be written: it may be what makes room for them.
                     Request::Sweep(answer) => drop(answer.send(self.sweep())),
                     Request::MakeRoom(bytes, answer) => drop(answer.send(self.make_room(bytes))),

@@ -43,6 +43,9 @@ impl Owner {
                 break;
             }
         }
+        for stream in self.writer.streams_with_events()? {
+            swept.more |= self.sweep_events(stream, now)? == ROWS_AT_ONCE;
+        }
         self.keep_floors();
         self.sweep_segments(&mut swept)?;
         self.tell_space()?;
@@ -68,6 +71,7 @@ impl Owner {
                 }
                 self.floors.raise(stream, after_number(last));
                 swept.fragments += self.sweep_stream(stream, now, usize::MAX)? as u64;
+                self.sweep_events(stream, now)?;
             }
             self.give_back(info, WORTH_IN_NEED, &mut swept)?;
         }
@@ -148,8 +152,7 @@ impl Owner {
     /// Removes at most `left` rows of a stream.
     fn sweep_stream(&mut self, stream: StreamId, now: Timestamp, left: usize) -> Result<usize, IndexError> {
         let known = self.catalog.stream_by_id(stream);
-        let of = |known: &_| Kept::of(known, &self.catalog, &self.floors, now);
-        let kept = known.as_deref().map_or_else(Kept::nothing, of);
+        let kept = self.kept(stream, now);
         let looked = self.oldest.get(&stream);
         if looked.is_some_and(|(was, oldest)| was.holds_same(&kept) && *oldest >= kept.from) {
             return Ok(0);
@@ -173,6 +176,19 @@ impl Owner {
             self.oldest.insert(stream, (kept, oldest.unwrap_or(FragmentNumber::at(late))));
         }
         Ok(removed)
+    }
+
+    /// Removes some rows of events that are not kept, and gives how many.
+    fn sweep_events(&mut self, stream: StreamId, now: Timestamp) -> Result<usize, IndexError> {
+        let kept = self.kept(stream, now);
+        self.writer.remove_events(stream, &kept, ROWS_AT_ONCE)
+    }
+
+    /// What is kept of a stream: nothing of one that was deleted.
+    fn kept(&self, stream: StreamId, now: Timestamp) -> Kept {
+        let known = self.catalog.stream_by_id(stream);
+        let of = |known: &_| Kept::of(known, &self.catalog, &self.floors, now);
+        known.as_deref().map_or_else(Kept::nothing, of)
     }
 
     fn sweep_segments(&mut self, swept: &mut Swept) -> Result<(), IndexError> {
@@ -258,11 +274,7 @@ impl Owner {
         let mut streams: HashMap<StreamId, Kept> = HashMap::new();
         let mut gone = frames;
         gone.retain(|(header, _)| {
-            let kept = streams.entry(header.stream).or_insert_with(|| {
-                let known = self.catalog.stream_by_id(header.stream);
-                let of = |known: &_| Kept::of(known, &self.catalog, &self.floors, now);
-                known.as_deref().map_or_else(Kept::nothing, of)
-            });
+            let kept = streams.entry(header.stream).or_insert_with(|| self.kept(header.stream, now));
             let number = FragmentNumber::from_u64(header.first_sequence);
             !kept.may_hold(number, header.producer_time)
         });

@@ -84,7 +84,7 @@ impl Begun {
                 self.note = self.note.filter(later).or(Some((header, at)));
             }
             FrameKind::FragmentMeta => self.committed = true,
-            FrameKind::Command | FrameKind::Records => {}
+            FrameKind::Command | FrameKind::Records | FrameKind::Event => {}
         }
     }
 }

@@ -96,6 +96,40 @@ def test_the_page_jumps_to_a_time(page, demo):
     shot(page, "jump")
 
 
+def test_the_page_shows_events_and_jumps_to_them(page, demo):
+    oldest = demo.fragments("demo")[1]["producer_timestamp"]
+    for tags in ({"label": "person", "zone": "gate"}, {"label": "car"}):
+        event = {"start": oldest, "end": time_ms(oldest) + 4000, "tags": tags}
+        assert demo.request("POST", "/v1/streams/demo/events", event).status == 201
+    sign_in(page, demo)
+    page.get_by_role("link", name="demo").click()
+    page.get_by_test_id("events").get_by_text("2 events").wait_for()
+    bar = page.get_by_label("Recorded footage and events").bounding_box()
+    # The bar ends now: the demo's first minute is at its right end.
+    x = bar["width"] - (time.time() * 1000 - time_ms(oldest)) / 86_400_000 * bar["width"]
+    page.mouse.move(bar["x"] + x, bar["y"] + 5)
+    page.get_by_text("label: person, zone: gate").wait_for()
+    page.get_by_text("label: car").wait_for()
+    shot(page, "events")
+    page.get_by_label("Filter events").fill('tags.zone:"gate"')
+    page.get_by_test_id("events").get_by_text("1 event", exact=True).wait_for()
+    page.get_by_text("label: car").wait_for(state="detached")
+    page.get_by_label("Filter events").fill("zone:gate")
+    page.get_by_role("alert").get_by_text("no field").wait_for()
+    # Chromium itself reports the 400.
+    page.problems.clear()
+    page.get_by_label("Filter events").fill("person")
+    page.get_by_test_id("events").wait_for()
+    page.mouse.click(bar["x"] + x, bar["y"] + 5)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        shows = shown(page)
+        if abs(shows["millis"] - time_ms(oldest)) < 2500:
+            break
+    assert abs(shows["millis"] - time_ms(oldest)) < 2500, (shows, oldest)
+    assert page.problems == [], page.problems
+
+
 def time_ms(text: str) -> float:
     from datetime import datetime
 

@@ -1,7 +1,10 @@
 """WHIP (RFC 9725): browsers and programs publish by WebRTC, and it ends up as footage like any other."""
 
+import signal
+import subprocess
 import time
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -59,9 +62,9 @@ def publish(server, page, name: str, **options) -> dict:
     return made
 
 
-def check_footage(server, name: str, folder):
+def check_footage(server, name: str, folder, count: int = 4):
     """Fragments begin with key frames and stay near two seconds, and a player gets a clean clip of them."""
-    fragments = server.wait_for_fragments(name, 4)
+    fragments = server.wait_for_fragments(name, count)
     assert all(fragment["starts_with_key"] for fragment in fragments), fragments
     # One is shorter where the browser changes the size of its picture.
     lengths = sorted(fragment["duration_ms"] for fragment in fragments[1:-1])
@@ -103,6 +106,25 @@ def test_a_browser_publishes(server, page, site, tmp_path):
     told = health(server, name)
     assert (told["state"], told["health"]["last_end"][1]) == ("offline", "teardown"), told
     assert "millrace_webrtc_sessions 0" in server.get("/metrics").body.decode()
+
+
+@pytest.mark.parametrize(("codec", "told"), [("VP9", "vp9"), ("AV1", "av1")])
+def test_a_browser_publishes_another_codec(server, page, site, tmp_path, codec, told):
+    page.goto(site + "publisher.html")
+    publish(server, page, told, codec=codec, width=320, height=180)
+    streams = check_footage(server, told, tmp_path, 3)
+    assert [stream["codec_name"] for stream in streams] == [told]
+    assert page.evaluate("unpublish()") == 200
+
+
+def test_a_browser_publishes_sound_alone(server, page, site, tmp_path):
+    name = "radio"
+    page.goto(site + "publisher.html")
+    publish(server, page, name, video=False, audio=True)
+    streams = check_footage(server, name, tmp_path, 3)
+    assert [stream["codec_name"] for stream in streams] == ["opus"]
+    assert page.evaluate("unpublish()") == 200
+    assert health(server, name)["health"]["key_frames_requested"] == 0
 
 
 def test_of_a_simulcast_the_largest_layer_is_recorded(server, page, site):
@@ -171,6 +193,38 @@ def test_aiortc_publishes(server, tmp_path):
         assert streams[0]["codec_name"] == "h264"
         assert publisher.unpublish() == 200
     assert health(server, name)["state"] == "offline"
+
+
+def test_aiortc_publishes_sound_alone(server, tmp_path):
+    name = "python-radio"
+    with aiortc(endpoint(server, name), server.device(name)["token"], sound=True) as publisher:
+        streams = check_footage(server, name, tmp_path, 3)
+        assert [stream["codec_name"] for stream in streams] == ["opus"]
+        assert publisher.unpublish() == 200
+
+
+def test_gstreamer_publishes(server, tmp_path):
+    name = "pipeline"
+    picture = (
+        "videotestsrc is-live=true ! video/x-raw,width=640,height=360,framerate=30/1 ! videoconvert ! "
+        "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=60 ! rtph264pay config-interval=-1 "
+        "aggregate-mode=zero-latency pt=96 ! application/x-rtp,media=video,encoding-name=H264,payload=96 ! send. "
+    )
+    sound = (
+        "audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! rtpopuspay pt=97 ! "
+        "application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! send."
+    )
+    program = Path(__file__).with_name("gst_whip.py")
+    command = ["/usr/bin/python3", program, endpoint(server, name), server.device(name)["token"], picture + sound]
+    publisher = subprocess.Popen(command)
+    try:
+        streams = check_footage(server, name, tmp_path, 3)
+        assert {stream["codec_name"] for stream in streams} == {"h264", "opus"}
+        publisher.send_signal(signal.SIGINT)
+        assert publisher.wait(15) == 0
+    finally:
+        publisher.kill()
+    assert health(server, name)["health"]["last_end"][1] == "teardown"
 
 
 def test_the_port_is_named_and_on_one_number(server):

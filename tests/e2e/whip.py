@@ -7,22 +7,23 @@ import urllib.request
 from contextlib import contextmanager
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
-from aiortc.mediastreams import VideoStreamTrack
+from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 SDP = "application/sdp"
 
 # A page of any origin: WHIP as RFC 9725 has it, with what browsers give.
 PAGE = """<!doctype html><meta charset="utf-8"><title>publisher</title><video muted autoplay playsinline></video>
 <script>
-  window.publish = async (url, token, { codec, audio = false, width = 640, height = 360, layers = [] }) => {
-    const media = await navigator.mediaDevices.getUserMedia({ video: { width, height, frameRate: 30 }, audio });
+  window.publish = async (url, token, { codec, video = true, audio = false, width = 640, height = 360, layers = [] }) => {
+    const picture = video && { width, height, frameRate: 30 };
+    const media = await navigator.mediaDevices.getUserMedia({ video: picture, audio });
     document.querySelector("video").srcObject = media;
     const peer = window.peer = new RTCPeerConnection();
     for (const track of media.getTracks()) {
-      const video = track.kind === "video";
-      const init = { direction: "sendonly", streams: [media], ...(video && layers.length && { sendEncodings: layers }) };
+      const seen = track.kind === "video";
+      const init = { direction: "sendonly", streams: [media], ...(seen && layers.length && { sendEncodings: layers }) };
       const transceiver = peer.addTransceiver(track, init);
-      if (video && codec) {
+      if (seen && codec) {
         const known = RTCRtpSender.getCapabilities("video").codecs;
         transceiver.setCodecPreferences(known.filter((one) => one.mimeType === `video/${codec}` || one.mimeType === "video/rtx"));
       }
@@ -53,8 +54,8 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>publisher</title><video mu
 class Aiortc:
     """A publisher in Python, on an event loop of its own."""
 
-    def __init__(self, url: str, token: str):
-        self.url, self.token = url, token
+    def __init__(self, url: str, token: str, sound: bool):
+        self.url, self.token, self.sound = url, token, sound
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -64,10 +65,10 @@ class Aiortc:
 
     async def _publish(self):
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.peer.addTrack(VideoStreamTrack())
-        codecs = RTCRtpSender.getCapabilities("video").codecs
-        h264 = [codec for codec in codecs if codec.mimeType in ("video/H264", "video/rtx")]
-        self.peer.getTransceivers()[0].setCodecPreferences(h264)
+        self.peer.addTrack(AudioStreamTrack() if self.sound else VideoStreamTrack())
+        kind, wanted = ("audio", ["audio/opus"]) if self.sound else ("video", ["video/H264", "video/rtx"])
+        codecs = [codec for codec in RTCRtpSender.getCapabilities(kind).codecs if codec.mimeType in wanted]
+        self.peer.getTransceivers()[0].setCodecPreferences(codecs)
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return self.peer.localDescription.sdp
 
@@ -93,8 +94,8 @@ class Aiortc:
 
 
 @contextmanager
-def aiortc(url: str, token: str):
-    publisher = Aiortc(url, token)
+def aiortc(url: str, token: str, sound: bool = False):
+    publisher = Aiortc(url, token, sound)
     try:
         publisher.publish()
         yield publisher

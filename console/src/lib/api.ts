@@ -88,6 +88,21 @@ export interface Bucket {
   fragments: number;
 }
 
+/** Tags that somebody gave to a span of time. */
+export interface StreamEvent {
+  id: string;
+  start: string;
+  end: string;
+  tags: Record<string, string>;
+  posted_by: string;
+}
+
+export interface Timeline {
+  buckets: Bucket[];
+  events: StreamEvent[];
+  more_events: boolean;
+}
+
 export interface Info {
   version: string;
   region: string;
@@ -169,9 +184,9 @@ export const api = {
   createStream: (name: string) => call<unknown>("PUT", stream(name), {}),
   createDevice: (name: string) =>
     call<DeviceCredential>("POST", "/v1/devices", { stream: name, allow: ["publish"] }),
-  timeline: async (name: string, start: Date, end: Date, buckets: number) => {
-    const window = query({ start: start.toISOString(), end: end.toISOString(), buckets });
-    return (await call<{ buckets: Bucket[] }>("GET", `${stream(name)}/timeline${window}`)).buckets;
+  timeline: (name: string, start: Date, end: Date, buckets: number, q?: string) => {
+    const window = query({ start: start.toISOString(), end: end.toISOString(), buckets, q });
+    return call<Timeline>("GET", `${stream(name)}/timeline${window}`);
   },
   hlsUrl: (name: string, start?: Date, end?: Date) =>
     `${stream(name)}/hls/index.m3u8${query({ start: start?.toISOString(), end: end?.toISOString() })}`,

@@ -27,13 +27,15 @@ pub enum FrameKind {
     Records = 3,
     /// A note behind pieces of a fragment that is still open: how to close it where it stands.
     FragmentPart = 4,
+    /// An event of a stream, or its removal: tags for a span of its time.
+    Event = 5,
 }
 
 impl FrameKind {
     /// Whether followers and replay get the payload along: small, and needed to build an index.
     pub const fn is_metadata(self) -> bool {
         match self {
-            Self::Command | Self::FragmentMeta => true,
+            Self::Command | Self::FragmentMeta | Self::Event => true,
             Self::Media | Self::Records | Self::FragmentPart => false,
         }
     }
@@ -45,6 +47,7 @@ impl FrameKind {
             2 => Ok(Self::FragmentMeta),
             3 => Ok(Self::Records),
             4 => Ok(Self::FragmentPart),
+            5 => Ok(Self::Event),
             _ => Err(FormatError("the frame's kind is unknown")),
         }
     }
@@ -89,9 +92,11 @@ impl FrameHeader {
     pub const fn last_sequence(&self) -> u64 {
         match self.kind {
             FrameKind::Records => self.first_sequence.saturating_add(self.count.saturating_sub(1) as u64),
-            FrameKind::Command | FrameKind::Media | FrameKind::FragmentMeta | FrameKind::FragmentPart => {
-                self.first_sequence
-            }
+            FrameKind::Command
+            | FrameKind::Media
+            | FrameKind::FragmentMeta
+            | FrameKind::FragmentPart
+            | FrameKind::Event => self.first_sequence,
         }
     }
 
@@ -152,12 +157,12 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     pub(crate) fn any_header(max_payload: u32) -> impl Strategy<Value = FrameHeader> {
-        let ids = (0u8..5, any::<u8>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
+        let ids = (0u8..6, any::<u8>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
         let times = (any::<u64>(), 0..1i64 << 45, 0..1i64 << 45);
         (ids, times, any::<[u8; 16]>(), any::<u64>(), 0..=max_payload).prop_map(
             |((kind, flags, key_epoch, stream, shard, count), times, writer, counter, payload_bytes)| {
                 FrameHeader {
-                    kind: FrameKind::from_code(kind).expect("there are five kinds"),
+                    kind: FrameKind::from_code(kind).expect("there are six kinds"),
                     flags,
                     key_epoch,
                     stream: StreamId(stream),

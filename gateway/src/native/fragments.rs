@@ -1,15 +1,16 @@
 //! Search over the fragments of all streams.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::routing::get;
-use base::FragmentMeta;
+use base::{FragmentMeta, Tags};
 use catalog::{Action, StreamGlob};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, Uri};
-use indexer::{Hit, SearchQuery};
+use indexer::{Event, Hit, SearchQuery};
 use serde::Serialize;
 
 use super::caller::Caller;
@@ -44,7 +45,7 @@ const FRAGMENT: &[Field] = &[
     Field::optional("clock_offset_ms", Kind::Number, "camera's clock minus the server's"),
     Field::optional("clock_drift_ppm", Kind::Number, "how much too fast the camera's media clock runs"),
     Field::new("tracks", Kind::List(&Kind::Object(&[])), "codec, size, rate and exact times of each track"),
-    Field::new("tags", Kind::Tags, "its own tags"),
+    Field::new("tags", Kind::Tags, "its own, and those of the first 20 events that it overlaps"),
 ];
 
 static SEARCH: Route = Route {
@@ -126,15 +127,46 @@ async fn search(
         cursor: cursor.transpose()?,
     };
     let page = app.indexer.search(query).await?;
-    let fragments = stream::iter(page.items).map(|hit| tagged(&app, hit)).buffered(TAG_READS);
+    let events = app.indexer.events_of(&page.items.iter().map(|hit| &hit.entry).collect::<Vec<_>>()).await?;
+    let hits = page.items.into_iter().zip(events);
+    let fragments = stream::iter(hits).map(|(hit, events)| tagged(&app, hit, events)).buffered(TAG_READS);
     let fragments = fragments.try_collect().await?;
     let next_cursor = page.next.map(|next| app.sealer.seal(Purpose::NativePage, &next));
     Ok(Json(Fragments { fragments, next_cursor }))
 }
 
-async fn tagged(app: &App, hit: Hit) -> Result<FragmentInfo, ApiError> {
-    let tags = if hit.entry.has_tags { Some(app.indexer.tags(&hit.entry).await?) } else { None };
+async fn tagged(app: &App, hit: Hit, events: Vec<Arc<Event>>) -> Result<FragmentInfo, ApiError> {
+    let own = app.indexer.tags(&hit.entry).await?;
     let mut meta = hit.entry.meta;
-    meta.tags = tags.unwrap_or(meta.tags);
+    meta.tags = joined(std::iter::once(&own).chain(events.iter().map(|event| &event.tags)));
     Ok(FragmentInfo::new(hit.stream.name.as_str(), meta))
+}
+
+/// All tags together: where several give one name different values, all of them, each once.
+fn joined<'t>(all: impl Iterator<Item = &'t Tags>) -> Tags {
+    let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, value) in all.flatten() {
+        let values = values.entry(name).or_default();
+        if !values.contains(&value.as_str()) {
+            values.push(value);
+        }
+    }
+    values.into_iter().map(|(name, values)| (name.to_owned(), values.join(", "))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_one_name_are_joined() {
+        let tags = |text: &str| -> Tags {
+            text.split(' ').filter_map(|tag| tag.split_once('=')).map(|(n, v)| (n.into(), v.into())).collect()
+        };
+        let all = [tags("a=1 b=2"), tags("b=3"), tags("b=2 c="), tags("b=3")];
+        assert_eq!(
+            joined(all.iter()),
+            [("a", "1"), ("b", "2, 3"), ("c", "")].map(|(n, v)| (n.into(), v.into())).into()
+        );
+    }
 }

@@ -8,6 +8,7 @@ mod clip;
 mod deliveries;
 mod discover;
 mod encryption;
+mod events;
 mod fragments;
 mod hls;
 mod holds;
@@ -50,6 +51,7 @@ pub use sign_in::SignInLinks;
 static ROUTES: &[&[&Route]] = &[
     streams::ROUTES,
     labels::ROUTES,
+    events::ROUTES,
     retention::ROUTES,
     source::ROUTES,
     secrets::ROUTES,

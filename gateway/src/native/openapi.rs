@@ -125,7 +125,7 @@ fn security_schemes() -> Value {
         },
         "device": {
             "type": "http", "scheme": "bearer",
-            "description": "The token of a device credential that may play",
+            "description": "The token of a device credential that may play, or publish to post an event",
         },
         "session": {
             "type": "apiKey", "in": "cookie", "name": "millrace_session",

@@ -1,4 +1,4 @@
-//! How much of a time span a stream's fragments cover.
+//! How much of a time span a stream's fragments cover, and the events in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,20 @@ use axum::routing::get;
 use base::Timestamp;
 use catalog::Action;
 use http::{Method, Uri};
+use indexer::EventQuery;
 use serde::Serialize;
 
 use super::caller::Caller;
 use super::params::{Named, bad};
 use super::route::{Access, Answer, Field, Kind, Param, Route};
-use super::streams;
+use super::{events, streams};
 use crate::app::App;
 use crate::auth::Asked;
 use crate::error::ApiError;
 
 const MOST: usize = 10_000;
 const DEFAULT: usize = 100;
+const MOST_EVENTS: usize = 1000;
 const SPAN: Duration = Duration::from_hours(24);
 
 const BUCKET: &[Field] = &[
@@ -34,18 +36,27 @@ const BUCKET: &[Field] = &[
 static TIMELINE: Route = Route {
     method: Method::GET,
     path: "/v1/streams/{name}/timeline",
-    summary: "How much of each part of a time span there is footage of, by producer time",
+    summary: "How much of each part of a time span there is footage of, and its events, by producer time",
     access: Access::Caller,
     asked: Asked::video("ListFragments"),
     query: &[
         Param::new("start", Kind::Time, "default: a day before end"),
         Param::new("end", Kind::Time, "default: now"),
         Param::new("buckets", Kind::Whole { least: 1, most: 10_000 }, "equal parts; default 100"),
+        Param::new("q", Kind::Text, "leaves other events out: as in /v1/fragments, asked of their tags"),
     ],
     body: None,
     answer: Answer::Json(
         200,
-        &[Field::new("buckets", Kind::List(&Kind::Object(BUCKET)), "one after the other, from start to end")],
+        &[
+            Field::new(
+                "buckets",
+                Kind::List(&Kind::Object(BUCKET)),
+                "one after the other, from start to end",
+            ),
+            Field::new("events", Kind::List(&Kind::Object(events::EVENT)), "that overlap it, at most 1000"),
+            Field::new("more_events", Kind::Boolean, "whether there may be more: the list of events has all"),
+        ],
     ),
     handler: || get(timeline),
 };
@@ -55,6 +66,8 @@ pub(super) static ROUTES: &[&Route] = &[&TIMELINE];
 #[derive(Serialize)]
 struct Timeline {
     buckets: Vec<Bucket>,
+    events: Vec<events::Told>,
+    more_events: bool,
 }
 
 #[derive(Serialize)]
@@ -85,5 +98,14 @@ async fn timeline(
         let indexer::Bucket { start, end, covered_ms, fragments, bytes } = bucket;
         Bucket { start, end, covered_ms, fragments, bytes }
     });
-    Ok(Json(Timeline { buckets: buckets.collect() }))
+    let of = EventQuery {
+        start: Some(start),
+        end: Some(end),
+        q: query.text("q").map(str::to_owned),
+        limit: MOST_EVENTS,
+        cursor: None,
+    };
+    let page = app.indexer.events(&stream, of).await?;
+    let events = page.items.into_iter().map(events::Told::from).collect();
+    Ok(Json(Timeline { buckets: buckets.collect(), events, more_events: page.next.is_some() }))
 }

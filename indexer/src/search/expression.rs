@@ -125,6 +125,20 @@ impl Expression {
         }
     }
 
+    /// Calls `each` for the leaves that compare tags, with the tag's name where they have one, and the words.
+    pub(crate) fn each_of_tags<'e>(&'e self, each: &mut impl FnMut(&'e Self, Option<&'e str>, &'e [String])) {
+        match self {
+            Self::Tag { name, phrase } => each(self, Some(name), phrase),
+            Self::Value { phrase } => each(self, None, phrase),
+            Self::Group { must, should, must_not } => {
+                for one in must.iter().chain(should).chain(must_not) {
+                    one.each_of_tags(each);
+                }
+            }
+            Self::All | Self::Label { .. } | Self::Codec(_) => {}
+        }
+    }
+
     /// Whether a fragment is found, given what the leaves say about it.
     pub(crate) fn matches(&self, leaf: &impl Fn(&Self) -> bool) -> bool {
         match self {

@@ -7,6 +7,7 @@ mod collect;
 mod described;
 mod expression;
 mod month;
+mod overlapping;
 mod schema;
 mod settled;
 mod terms;
@@ -25,11 +26,12 @@ use tantivy::{IndexReader, TantivyError, Term};
 pub(crate) use collect::First;
 pub(crate) use expression::Expression;
 pub(crate) use month::MonthId;
-pub(crate) use words::{Blinder, contains};
+pub(crate) use words::{Blinder, contains, words};
 
 use crate::ClockKind;
 use crate::IndexError;
 use crate::assemble::Fresh;
+use crate::event::Spans;
 use crate::find::Key;
 use month::{Month, end, folder};
 use schema::Fields;
@@ -190,18 +192,19 @@ impl Committed {
 
 impl Readers {
     /// The first keys of fragments that the expression finds, in order. `labelled` gives the streams whose
-    /// labels a leaf of the expression asks for.
+    /// labels a leaf of the expression asks for, `overlapped` the times at which events make it hold.
     pub(crate) fn find(
         &self,
         expression: &Expression,
         first: &First,
         labelled: &dyn Fn(&Expression) -> Vec<u64>,
+        overlapped: &dyn Fn(&Expression) -> Option<Arc<Spans>>,
     ) -> Result<Vec<Key>, IndexError> {
         let mut keys = Vec::new();
         for committed in self.months_of(first) {
             let searcher = committed.reader.searcher();
             let (fields, blinder) = (&self.fields, &self.blinder);
-            let translator = Translator { searcher: &searcher, fields, blinder, labelled };
+            let translator = Translator { searcher: &searcher, fields, blinder, labelled, overlapped };
             let mut clauses = vec![(Occur::Must, translator.query(expression)?)];
             if first.visible.len() <= NAMED_STREAMS {
                 clauses.push((Occur::Must, translator.streams(first.visible.keys().copied().collect())));
@@ -213,6 +216,11 @@ impl Readers {
         keys.dedup();
         keys.truncate(first.limit);
         Ok(keys)
+    }
+
+    /// Makes the words that events are found by.
+    pub(crate) fn blinder(&self) -> &Blinder {
+        &self.blinder
     }
 
     /// The window as a query, where it has a bound.

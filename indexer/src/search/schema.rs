@@ -15,6 +15,7 @@ use crate::FragmentEntry;
 pub(super) const STREAM: &str = "stream";
 pub(super) const NUMBER: &str = "number";
 pub(super) const PRODUCER: &str = "producer";
+pub(super) const DURATION: &str = "duration";
 pub(super) const DESCRIPTION: &str = "description";
 /// Room for a fragment's document; tantivy's own choice is eight times as much.
 const FRAGMENT_BYTES: usize = 128;
@@ -30,6 +31,8 @@ pub(super) struct Fields {
     pub number: Field,
     /// Its producer time, in milliseconds since the epoch.
     pub producer: Field,
+    /// How long it is, in milliseconds.
+    pub duration: Field,
     /// Of a fragment: the ids of its descriptions.
     pub described: Field,
     /// Of a description: its id.
@@ -54,6 +57,7 @@ pub(super) fn schema() -> (Schema, Fields) {
         stream: schema.add_u64_field(STREAM, INDEXED | FAST),
         number: schema.add_u64_field(NUMBER, FAST),
         producer: schema.add_i64_field(PRODUCER, FAST),
+        duration: schema.add_u64_field(DURATION, FAST),
         described: schema.add_u64_field("described", INDEXED),
         description: schema.add_u64_field(DESCRIPTION, FAST),
         codec: schema.add_text_field("codec", STRING),
@@ -110,6 +114,7 @@ fn add_key(document: &mut TantivyDocument, fields: &Fields, stream: u64, entry: 
     document.add_u64(fields.stream, stream);
     document.add_u64(fields.number, entry.meta.number.to_u64());
     document.add_i64(fields.producer, entry.meta.producer_timestamp.millis());
+    document.add_u64(fields.duration, entry.meta.duration_ms.into());
 }
 
 /// The term under which the fragments of a log segment are found.

@@ -1,5 +1,7 @@
 //! From an expression to tantivy's query.
 
+use std::sync::Arc;
+
 use tantivy::query::{
     AllQuery, BooleanQuery, EmptyQuery, Occur, PhraseQuery, Query, TermQuery, TermSetQuery,
 };
@@ -8,9 +10,11 @@ use tantivy::{Searcher, TantivyError, Term};
 
 use super::described::Ids;
 use super::expression::Expression;
+use super::overlapping::Overlapping;
 use super::schema::Fields;
 use super::settled::Settled;
 use super::words::Blinder;
+use crate::event::Spans;
 
 /// Makes queries for one set of streams in one month's index.
 pub(super) struct Translator<'t> {
@@ -19,18 +23,24 @@ pub(super) struct Translator<'t> {
     pub blinder: &'t Blinder,
     /// The ids of the streams whose labels a leaf asks for.
     pub labelled: &'t dyn Fn(&Expression) -> Vec<u64>,
+    /// The times at which events make a leaf hold, if they do.
+    pub overlapped: &'t dyn Fn(&Expression) -> Option<Arc<Spans>>,
 }
 
 impl Translator<'_> {
     pub(super) fn query(&self, expression: &Expression) -> Result<Box<dyn Query>, TantivyError> {
         Ok(match expression {
             Expression::All => Box::new(AllQuery),
-            Expression::Tag { name, phrase } => self.described(self.phrase(Some(name), phrase).as_ref())?,
+            Expression::Tag { name, phrase } => {
+                let tagged = self.described(self.phrase(Some(name), phrase).as_ref())?;
+                self.or_overlapped(expression, vec![tagged])
+            }
             Expression::Label { .. } => self.streams((self.labelled)(expression)),
-            Expression::Value { phrase } => Box::new(BooleanQuery::union(vec![
-                self.described(self.phrase(None, phrase).as_ref())?,
-                self.streams((self.labelled)(expression)),
-            ])),
+            Expression::Value { phrase } => {
+                let tagged = self.described(self.phrase(None, phrase).as_ref())?;
+                let labelled = self.streams((self.labelled)(expression));
+                self.or_overlapped(expression, vec![tagged, labelled])
+            }
             Expression::Codec(codec) => {
                 self.described(term(Term::from_field_text(self.fields.codec, codec)).as_ref())?
             }
@@ -46,6 +56,13 @@ impl Translator<'_> {
         }
         let terms = ids.into_iter().map(|id| Term::from_field_u64(self.fields.described, id));
         Ok(Box::new(TermSetQuery::new(terms)))
+    }
+
+    /// Documents of any of these queries, or within an event that makes the leaf hold.
+    fn or_overlapped(&self, leaf: &Expression, mut any: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+        let overlapping = |spans| Box::new(Overlapping { spans, stream: self.fields.stream });
+        any.extend((self.overlapped)(leaf).map(|spans| overlapping(spans) as Box<dyn Query>));
+        Box::new(BooleanQuery::union(any))
     }
 
     /// Documents of these streams.

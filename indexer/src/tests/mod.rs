@@ -1,6 +1,7 @@
 //! What the tests of this crate share, and tests of the views without a log.
 
 mod assemble;
+mod events;
 mod floors;
 mod follow;
 mod forward;

@@ -25,10 +25,11 @@ fn find(search: &Search, q: &str, window: Window, after: Option<Key>, limit: usi
     let visible = Arc::new((1..4).map(|stream| (stream, 0)).collect::<HashMap<_, _>>());
     let first = First { window, after, limit, visible };
     let expression = Expression::parse(q).unwrap();
-    let keys = search.readers().find(&expression, &first, &|leaf| match leaf {
+    let labelled = |leaf: &Expression| match leaf {
         Expression::Label { phrase, .. } | Expression::Value { phrase } if phrase == &["lab"] => vec![2],
         _ => vec![],
-    });
+    };
+    let keys = search.readers().find(&expression, &first, &labelled, &|_| None);
     keys.unwrap().into_iter().map(|key| key.number.cast_signed() - NOON).collect()
 }
 

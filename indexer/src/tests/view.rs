@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::{NOON, entry};
 use crate::intake::Position;
 use crate::kept::Kept;
+use crate::search::Blinder;
 use crate::view::{self, Keys, Removal, Tracks, Writer};
 use crate::{ClockKind, FragmentEntry, Window};
 
@@ -18,7 +19,7 @@ const LANE: LaneId = LaneId::Bulk(RetentionClass::Week);
 fn writer(dir: &std::path::Path) -> (Writer, Arc<Tracks>) {
     let (connection, new) = view::open(&dir.join(view::FILE)).unwrap();
     let tracks = Arc::new(Tracks::load(&connection).unwrap());
-    let mut writer = Writer::new(connection, Arc::clone(&tracks), new).unwrap();
+    let mut writer = Writer::new(connection, Arc::clone(&tracks), Blinder::new(&[7; 32]), new).unwrap();
     writer.finish().unwrap();
     (writer, tracks)
 }
@@ -174,7 +175,7 @@ proptest! {
         counted.retain(|_, fragments| *fragments != 0);
         prop_assert_eq!(counted, live);
         let (connection, new) = view::open(&dir.path().join(view::FILE)).unwrap();
-        let again = Writer::new(connection, Arc::clone(&tracks), new).unwrap();
+        let again = Writer::new(connection, Arc::clone(&tracks), Blinder::new(&[7; 32]), new).unwrap();
         prop_assert_eq!(writer.usage(), again.usage(), "memory says what the table says");
         for asked in asked {
             check(&writer, &tracks, &model, asked);

@@ -5,11 +5,14 @@
 //! | `fragments` | stream, number | what queries compare in columns, the rest packed ([`crate::row`]) |
 //! | `tracks` | id | static track descriptions, each once |
 //! | `live` | lane, log segment, stream | fragments and bytes needed there, bytes dead there; first and last number |
-//! | `held` | stream, number | fragments that are not understood, and therefore kept |
+//! | `held` | stream, number | fragments and events that are not understood, and therefore kept |
+//! | `events` | stream, id | spans, places and blinded words of events, and of those that were removed |
+//! | `event_words` | word, start | the events that have a blinded word |
 //! | `applied` | lane | the first LSN that this view, and the search view, may lack |
 //!
 //! A row exists from the transaction that also moves `applied`. No tag value, label or secret is in it.
 
+mod events;
 mod pool;
 mod read;
 mod tracks;
@@ -25,6 +28,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::IndexError;
 
+pub(crate) use events::{Listed, WordsWithin, each_event_with, event, events, events_over};
 pub(crate) use pool::Pool;
 pub(crate) use read::{
     Keys, Span, fragment, held, latest, newest_of_all, not_held, oldest_gone, range, spans,
@@ -36,7 +40,7 @@ pub(crate) use write::{Removal, Writer};
 /// The file's name under `DATA/index/`.
 pub(crate) const FILE: &str = "fragments.sqlite";
 /// `PRAGMA user_version`: another one is rebuilt.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 /// Larger files are not read through at open; damage there shows when it is met.
 const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -88,7 +92,7 @@ pub(crate) fn open(path: &Path) -> Result<(Connection, bool), Unusable> {
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
-        connection.execute_batch(&format!("{BUILDING} BEGIN; {SCHEMA} COMMIT;"))?;
+        connection.execute_batch(&format!("{BUILDING} BEGIN; {SCHEMA} {} COMMIT;", events::SCHEMA))?;
         return Ok((connection, true));
     }
     if version == 0 {

@@ -11,7 +11,7 @@ use super::int;
 /// What one log segment holds of all streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Used {
-    /// Fragments that are still needed.
+    /// Fragments and events that are still needed.
     pub fragments: i64,
     /// Their stored bytes there.
     pub live: i64,
@@ -45,7 +45,7 @@ struct Change {
 #[derive(Debug, Default)]
 pub(super) struct Changes(BTreeMap<(LaneId, u64, StreamId), Change>);
 
-/// What becomes of a fragment's frames.
+/// What becomes of the frames of a fragment, or of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Become {
     /// They are new and needed.

@@ -5,22 +5,25 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use base::{FragmentNumber, StreamId};
-use fragment_log::{FrameHeader, LaneId, Location, Lsn};
+use fragment_log::{FrameHeader, FrameKind, LaneId, Location, Lsn};
 use rusqlite::{Connection, Transaction, params};
 
 use super::usage::{Become, Changes};
-use super::{Applied, Tracks, Usage, int, key, read};
-use crate::assemble::Unindexed;
+use super::{Applied, Tracks, Usage, events, int, key, read};
+use crate::assemble::{Is, Unindexed};
 use crate::intake::Position;
 use crate::kept::Kept;
 use crate::row::{self, Columns};
+use crate::search::Blinder;
 use crate::{FragmentEntry, IndexError};
 
 /// The only writer of the file.
 pub(crate) struct Writer {
-    connection: Connection,
+    pub(super) connection: Connection,
     tracks: Arc<Tracks>,
-    usage: Usage,
+    /// Makes words of what events say.
+    blinder: Blinder,
+    pub(super) usage: Usage,
     batch: Batch,
     /// Whether the file is new and still being filled.
     building: bool,
@@ -57,10 +60,11 @@ impl Writer {
     pub(crate) fn new(
         connection: Connection,
         tracks: Arc<Tracks>,
+        blinder: Blinder,
         building: bool,
     ) -> Result<Self, IndexError> {
         let usage = Usage::load(&connection)?;
-        Ok(Self { connection, tracks, usage, batch: Batch::default(), building })
+        Ok(Self { connection, tracks, blinder, usage, batch: Batch::default(), building })
     }
 
     /// The file has all that the log has: from now on it is kept, and may be read.
@@ -113,7 +117,7 @@ impl Writer {
         let mut changes = Changes::default();
         let inserted = insert(&transaction, &mut self.batch, &mut changes)?;
         for one in unindexed {
-            note_unindexed(&transaction, one, &mut changes)?;
+            note_unindexed(&transaction, one, &self.blinder, &mut changes)?;
         }
         changes.write(&transaction)?;
         move_applied(&transaction, positions.iter().map(|(lane, at)| (*lane, at.next)), "next")?;
@@ -181,7 +185,7 @@ impl Writer {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The frames of a log segment that no fragment needs.
+    /// The frames of a log segment that no fragment and no event needs.
     pub(crate) fn dead(&self, frames: &[(FrameHeader, Location)]) -> Result<Vec<Location>, IndexError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM fragments WHERE stream = ?1 AND number = ?2)
                    OR EXISTS (SELECT 1 FROM held WHERE stream = ?1 AND number = ?2)";
@@ -189,7 +193,11 @@ impl Writer {
         let mut dead = Vec::new();
         for (header, at) in frames {
             let (stream, number) = key(header.stream, FragmentNumber::from_u64(header.first_sequence));
-            if !needed.query_row([stream, number], |row| row.get::<_, bool>(0))? {
+            let needed = match header.kind {
+                FrameKind::Event => events::needs(&self.connection, header, at)?,
+                _ => needed.query_row([stream, number], |row| row.get(0))?,
+            };
+            if !needed {
                 dead.push(*at);
             }
         }
@@ -266,14 +274,23 @@ impl Writer {
 fn note_unindexed(
     transaction: &Transaction<'_>,
     one: &Unindexed,
+    blinder: &Blinder,
     changes: &mut Changes,
 ) -> Result<(), rusqlite::Error> {
-    let Unindexed { stream, number, pieces, wanted } = one;
-    let (row, number) = key(*stream, *number);
-    if !wanted {
-        changes.count(*stream, number, pieces.iter(), Become::FoundDead);
-    } else if transaction.execute("INSERT OR IGNORE INTO held VALUES (?1, ?2)", [row, number])? > 0 {
-        changes.count(*stream, number, pieces.iter(), Become::Live);
+    let Unindexed { stream, number, pieces, is } = one;
+    let (row, id) = key(*stream, *number);
+    match is {
+        Is::Unwanted => changes.count(*stream, id, pieces.iter(), Become::FoundDead),
+        Is::Unknown => {
+            if transaction.execute("INSERT OR IGNORE INTO held VALUES (?1, ?2)", [row, id])? > 0 {
+                changes.count(*stream, id, pieces.iter(), Become::Live);
+            }
+        }
+        Is::Event(note) => {
+            for at in pieces {
+                events::take(transaction, (*stream, *number), (note, at), blinder, changes)?;
+            }
+        }
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ impl Follower for Index {
                     known.fragments.push((header.stream, meta, pieces.into_values().collect()));
                 }
                 FrameKind::FragmentPart => known.parts += 1,
-                FrameKind::Command | FrameKind::Records => {}
+                FrameKind::Command | FrameKind::Records | FrameKind::Event => {}
             }
         }
     }

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 use crate::all_stored;
 use crate::hall::Hall;
-use crate::publisher::{Publisher, identity, name, offer};
+use crate::publisher::{Publisher, Sends, identity, name, offer};
 
 /// Streams that publishers offer a session for who are never heard of again, and how often each.
 const STREAMS: usize = 100;
@@ -22,7 +22,7 @@ async fn a_thousand_half_made_sessions_are_given_up_and_their_streams_are_free()
     let hall = Hall::with(limits).await;
     let device = hall.device("cam-*", "publish,create").await;
     let by = identity(&hall, &device);
-    let (_, _, offer, _) = offer();
+    let (_, _, offer, _) = offer(Sends::H264);
     let mut ids = Vec::new();
     for _ in 0..ROUNDS {
         for number in 0..STREAMS {

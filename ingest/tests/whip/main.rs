@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod frames;
 #[path = "../rtsp/hall.rs"]
 mod hall;
 mod hostile;
@@ -13,7 +14,7 @@ use base::Limits;
 use hall::{Hall, Stored};
 use ingest::whip::{Patched, WhipError};
 use ingest::{Ended, IngestError, StreamState};
-use publisher::{Publisher, name};
+use publisher::{Publisher, Sends, name};
 
 /// Whether every picture was stored, but for the last ones, which may have been under way at the end.
 fn all_stored(stored: &[Stored], camera: &Publisher) -> bool {
@@ -50,6 +51,43 @@ async fn what_is_published_is_recorded_in_fragments_near_two_seconds() {
     assert_eq!((health.packets_lost, health.frames_damaged), (0, 0));
     camera.until(|camera| camera.closed).await;
     assert_eq!(hall.whip.open(), 0);
+    hall.close().await;
+}
+
+#[tokio::test]
+async fn vp9_and_av1_are_recorded_as_they_come() {
+    let hall = Hall::open().await;
+    let device = hall.device("*", "publish,create").await;
+    for (stream, sends, codec, size) in
+        [("vp9", Sends::Vp9, "vp09.00.21.08", (640, 360)), ("av1", Sends::Av1, "av01.0.00M.08", (322, 242))]
+    {
+        let mut camera = Publisher::sending(&hall, &device, stream, sends).await.unwrap();
+        camera.connect().await;
+        camera.send_for(Duration::from_secs(3)).await;
+        camera.finish(&hall, stream).await;
+        let stored = hall.fragments(stream);
+        assert!(stored.len() >= 2 && stored.iter().all(|one| one.meta.starts_with_key), "{stream}");
+        assert!(stored[0].meta.duration_ms < 3500, "{stream}: key frames are asked for");
+        assert!(all_stored(&stored, &camera), "{stream}");
+        let track = &stored[0].meta.tracks[0];
+        assert_eq!((track.codec_string.as_str(), (track.width, track.height)), (codec, size));
+    }
+    hall.close().await;
+}
+
+#[tokio::test]
+async fn sound_alone_is_recorded_in_fragments_of_two_seconds() {
+    let hall = Hall::open().await;
+    let device = hall.device("*", "publish,create").await;
+    let mut microphone = Publisher::sending(&hall, &device, "radio", Sends::Opus).await.unwrap();
+    microphone.connect().await;
+    microphone.send_for(Duration::from_secs(5)).await;
+    microphone.finish(&hall, "radio").await;
+    let stored = hall.fragments("radio");
+    assert!(stored.len() >= 2 && all_stored(&stored, &microphone), "{} fragments", stored.len());
+    assert!(stored.iter().all(|one| one.meta.starts_with_key && one.meta.duration_ms < 2500));
+    assert!(stored.iter().all(|one| one.meta.tracks.len() == 1 && one.meta.tracks[0].codec == "opus"));
+    assert_eq!(hall.ended("radio").await.key_frames_requested, 0, "nobody asks sound for key frames");
     hall.close().await;
 }
 

@@ -1,5 +1,5 @@
-//! A publisher as browsers are, made of str0m: it sends small H.264 pictures, and key frames only when
-//! it is asked for them.
+//! A publisher as browsers are, made of str0m: it sends small pictures, and key frames only when it is asked
+//! for them; or sound.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,11 +17,40 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
+use crate::frames;
 use crate::hall::Hall;
 
-const FRAME: Duration = Duration::from_millis(40);
 /// A publisher that has waited this long for something gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sends {
+    H264,
+    Vp9,
+    Av1,
+    Opus,
+}
+
+impl Sends {
+    fn kind(self) -> MediaKind {
+        if self == Self::Opus { MediaKind::Audio } else { MediaKind::Video }
+    }
+
+    /// How long a picture, or a packet of sound, lasts.
+    fn frame(self) -> Duration {
+        Duration::from_millis(if self == Self::Opus { 20 } else { 40 })
+    }
+
+    /// The RTP time of the `frame`-th of them.
+    fn time(self, frame: u32) -> MediaTime {
+        let (ticks, clock) = match self {
+            Self::Opus => (960, Frequency::FORTY_EIGHT_KHZ),
+            Self::H264 | Self::Vp9 | Self::Av1 => (3600, Frequency::NINETY_KHZ),
+        };
+        MediaTime::new(u64::from(frame) * ticks, clock)
+    }
+}
 
 /// How its datagrams travel.
 enum Link {
@@ -36,7 +65,8 @@ pub struct Publisher {
     link: Link,
     local: SocketAddr,
     server: SocketAddr,
-    video: Mid,
+    sends: Sends,
+    section: Mid,
     frames: u32,
     in_gop: u32,
     key_wanted: bool,
@@ -62,29 +92,46 @@ pub fn name(stream: &str) -> StreamName {
     StreamName::new(stream).unwrap()
 }
 
-/// What a browser offers: one picture, H.264.
-pub fn offer() -> (Box<Rtc>, Mid, String, SdpPendingOffer) {
-    let mut rtc = Box::new(RtcConfig::new().clear_codecs().enable_h264(true).build(Instant::now()));
+/// What a browser offers that has one codec.
+pub fn offer(sends: Sends) -> (Box<Rtc>, Mid, String, SdpPendingOffer) {
+    let config = RtcConfig::new().clear_codecs();
+    let config = match sends {
+        Sends::H264 => config.enable_h264(true),
+        Sends::Vp9 => config.enable_vp9(true),
+        Sends::Av1 => config.enable_av1(true),
+        Sends::Opus => config.enable_opus(true, false),
+    };
+    let mut rtc = Box::new(config.build(Instant::now()));
     let mut changes = rtc.sdp_api();
-    let video = changes.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
+    let section = changes.add_media(sends.kind(), Direction::SendOnly, None, None, None);
     let (offer, pending) = changes.apply().unwrap();
-    (rtc, video, offer.to_sdp_string(), pending)
+    (rtc, section, offer.to_sdp_string(), pending)
 }
 
 impl Publisher {
-    /// Publishes to `stream` over UDP.
+    /// Publishes H.264 to `stream` over UDP.
     pub async fn start(
         hall: &Hall,
         device: &DeviceCredential,
         stream: &str,
     ) -> Result<Self, whip::WhipError> {
+        Self::sending(hall, device, stream, Sends::H264).await
+    }
+
+    /// The same with another codec.
+    pub async fn sending(
+        hall: &Hall,
+        device: &DeviceCredential,
+        stream: &str,
+        sends: Sends,
+    ) -> Result<Self, whip::WhipError> {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let local = socket.local_addr().unwrap();
         let candidate = Candidate::host(local, "udp").unwrap();
-        Self::over(hall, device, stream, Link::Udp(socket), local, candidate).await
+        Self::over(hall, device, (stream, sends), Link::Udp(socket), local, candidate).await
     }
 
-    /// The same over TCP.
+    /// H.264 over TCP.
     pub async fn start_tcp(
         hall: &Hall,
         device: &DeviceCredential,
@@ -93,18 +140,19 @@ impl Publisher {
         let socket = TcpStream::connect(hall.webrtc).await.unwrap();
         let local = socket.local_addr().unwrap();
         let candidate = Candidate::builder().tcp().host(local).tcptype(TcpType::Active).build().unwrap();
-        Self::over(hall, device, stream, Link::Tcp(socket, Vec::new()), local, candidate).await
+        let link = Link::Tcp(socket, Vec::new());
+        Self::over(hall, device, (stream, Sends::H264), link, local, candidate).await
     }
 
     async fn over(
         hall: &Hall,
         device: &DeviceCredential,
-        stream: &str,
+        (stream, sends): (&str, Sends),
         link: Link,
         local: SocketAddr,
         candidate: Candidate,
     ) -> Result<Self, whip::WhipError> {
-        let (mut rtc, video, offer, pending) = offer();
+        let (mut rtc, section, offer, pending) = offer(sends);
         rtc.add_local_candidate(candidate);
         let by = identity(hall, device);
         let session = hall.whip.publish(&name(stream), &by, offer.as_bytes()).await?;
@@ -116,7 +164,8 @@ impl Publisher {
             link,
             local,
             server: hall.webrtc,
-            video,
+            sends,
+            section,
             frames: 0,
             in_gop: 0,
             key_wanted: true,
@@ -185,7 +234,7 @@ impl Publisher {
 
     async fn step(&mut self, picture: bool) {
         let wake = self.drain().await;
-        let due = self.began + FRAME * self.frames;
+        let due = self.began + self.sends.frame() * self.frames;
         if picture && self.connected && Instant::now() >= due {
             self.send_picture();
             return;
@@ -231,6 +280,21 @@ impl Publisher {
             self.in_gop = 0;
             self.keys_sent += 1;
         }
+        let data = match self.sends {
+            Sends::H264 => self.h264(key),
+            Sends::Vp9 => frames::vp9(key),
+            Sends::Av1 => frames::av1(key),
+            Sends::Opus => frames::OPUS.to_vec(),
+        };
+        let time = self.sends.time(self.frames);
+        let writer = self.rtc.writer(self.section).unwrap();
+        let payload = writer.payload_params().next().unwrap().pt();
+        writer.write(payload, Instant::now(), time, data).unwrap();
+        (self.frames, self.in_gop, self.sent_frames) =
+            (self.frames + 1, self.in_gop + 1, self.sent_frames + 1);
+    }
+
+    fn h264(&self, key: bool) -> Vec<u8> {
         let mut data = Vec::new();
         if key {
             for set in parameter_sets(self.variant) {
@@ -238,12 +302,7 @@ impl Publisher {
             }
         }
         data.extend(annex_b(&fixtures::h264_frame(self.in_gop, self.keys_sent, 3000)));
-        let time = MediaTime::new(u64::from(self.frames) * 3600, Frequency::NINETY_KHZ);
-        let writer = self.rtc.writer(self.video).unwrap();
-        let payload = writer.payload_params().next().unwrap().pt();
-        writer.write(payload, Instant::now(), time, data).unwrap();
-        (self.frames, self.in_gop, self.sent_frames) =
-            (self.frames + 1, self.in_gop + 1, self.sent_frames + 1);
+        data
     }
 }
 

@@ -61,6 +61,13 @@ async fn answers_are_as_the_document_says() {
         (Method::DELETE, "/v1/streams/empty/holds/a", "/v1/streams/{name}/holds/{id}", ""),
         (Method::GET, "/v1/streams/empty/holds", "/v1/streams/{name}/holds", ""),
         (Method::GET, "/v1/streams/empty/holds/a", "/v1/streams/{name}/holds/{id}", ""),
+        (
+            Method::POST,
+            "/v1/streams/door/events",
+            "/v1/streams/{name}/events",
+            r#"{"start": "2026-01-01T12:00:03Z", "tags": {"a": "b"}}"#,
+        ),
+        (Method::GET, "/v1/streams/door/events", "/v1/streams/{name}/events", ""),
         (Method::GET, "/v1/streams/door/timeline", "/v1/streams/{name}/timeline", ""),
         (Method::GET, "/v1/fragments", "", ""),
         (Method::GET, "/v1/session", "", ""),
@@ -80,7 +87,7 @@ async fn answers_are_as_the_document_says() {
         conforms(&answer.json(), told, path);
         checked += 1;
     }
-    assert_eq!(checked, 21);
+    assert_eq!(checked, 23);
 }
 
 #[tokio::test]

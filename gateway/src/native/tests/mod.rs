@@ -4,6 +4,7 @@ mod answers;
 mod discover;
 mod edge;
 mod encryption;
+mod events;
 mod policy;
 mod sign_in;
 mod source;

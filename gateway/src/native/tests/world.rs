@@ -167,6 +167,13 @@ impl World {
         self.send(builder.body(Body::empty()).unwrap()).await
     }
 
+    /// With a device's bearer token, `Bearer …`.
+    pub(crate) async fn device(&self, method: Method, path: &str, token: &str, body: &str) -> Answer {
+        let builder = Request::builder().method(method).uri(path).header("host", HOST);
+        let request = builder.header("authorization", token).body(Body::from(body.to_owned()));
+        self.send(request.unwrap()).await
+    }
+
     /// Makes a signed URL and gives what follows the host.
     pub(crate) async fn url(&self, body: &str) -> String {
         let answer = self.signed(Method::POST, "/v1/streams/door/urls", body).await;
