@@ -55,6 +55,7 @@ targets! {
     log_key_table => log::key_table,
     log_segment => log::segment,
     mkv_fragment => mkv::fragment,
+    mkv_stream => mkv::stream,
     names => text::names,
     plain_audio => rtp::plain_audio,
     pull_challenge => pull::challenge,
