@@ -6,6 +6,7 @@ use catalog::CatalogError;
 use fragment_log::LogError;
 use http::{HeaderValue, StatusCode};
 use indexer::IndexError;
+use ingest::IngestError;
 use playback::PlaybackError;
 use serde_json::json;
 
@@ -22,6 +23,10 @@ pub enum Code {
     NotAuthorized,
     /// Too many requests or credentials.
     ClientLimitExceeded,
+    /// As many connections as the stream may have.
+    ConnectionLimitExceeded,
+    /// Not the endpoint of the stream.
+    InvalidEndpoint,
     /// As many streams as the account may have.
     AccountStreamLimitExceeded,
     /// As many streams as the device may have.
@@ -85,6 +90,8 @@ impl Code {
             Self::ResourceInUse => "ResourceInUseException",
             Self::NotAuthorized => "NotAuthorizedException",
             Self::ClientLimitExceeded => "ClientLimitExceededException",
+            Self::ConnectionLimitExceeded => "ConnectionLimitExceededException",
+            Self::InvalidEndpoint => "InvalidEndpointException",
             Self::AccountStreamLimitExceeded => "AccountStreamLimitExceededException",
             Self::DeviceStreamLimitExceeded => "DeviceStreamLimitExceededException",
             Self::InvalidDevice => "InvalidDeviceException",
@@ -120,6 +127,8 @@ impl Code {
             Self::InvalidArgument
             | Self::ResourceInUse
             | Self::ClientLimitExceeded
+            | Self::ConnectionLimitExceeded
+            | Self::InvalidEndpoint
             | Self::AccountStreamLimitExceeded
             | Self::DeviceStreamLimitExceeded
             | Self::InvalidDevice
@@ -163,6 +172,8 @@ impl Code {
             | Self::ResourceNotFound
             | Self::ResourceInUse
             | Self::ClientLimitExceeded
+            | Self::ConnectionLimitExceeded
+            | Self::InvalidEndpoint
             | Self::AccountStreamLimitExceeded
             | Self::DeviceStreamLimitExceeded
             | Self::InvalidDevice
@@ -274,6 +285,20 @@ impl From<CatalogError> for Exception {
             | CatalogError::Closed => return Self::internal(&error),
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<IngestError> for Exception {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Busy { .. } | IngestError::Connections { .. } => {
+                Self::new(Code::ConnectionLimitExceeded, error.to_string())
+            }
+            IngestError::Catalog(error) => error.into(),
+            IngestError::Deleted(_) => Self::no_stream(),
+            IngestError::Log { source, .. } => source.into(),
+            IngestError::Tracks { .. } | IngestError::UnknownTrack { .. } => Self::internal(&error),
+        }
     }
 }
 

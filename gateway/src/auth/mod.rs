@@ -20,7 +20,7 @@ use http::request::Parts;
 use crate::error::ApiError;
 
 pub use error::AuthError;
-pub use layer::{authenticate, verified_body};
+pub use layer::{authenticate, verified_body, verified_head};
 
 /// A caller who proved who they are, and by what.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ mod write;
 pub use block::Block;
 pub use delivery::{Live, closing, delivery, failure};
 pub use incoming::{Event, Header, Reader, ReaderLimits, Tag, Violation, ViolationKind};
-pub use read::{MAX_FRAMES, StoredFragment, read_fragment};
+pub use read::{MAX_FRAMES, StoredFragment, order_by_block_times, read_fragment};
 pub use received::{Received, has_media};
 pub use write::{FileEnds, FragmentWriter, write_fragment};
 

@@ -170,10 +170,12 @@ fn frame(element: &Element, cluster_ms: i64, tracks: &[Arc<Track>]) -> Result<Fr
     Ok(Frame { track: number, dts: time, pts: time, duration: 0, key, data })
 }
 
-/// Gives frames that have only their blocks' times decode times and durations.
-fn order_by_block_times(frames: &mut [Frame], tracks: &[Arc<Track>]) {
+/// Gives frames that have only presentation times, all of a fragment in the order of its blocks, decode
+/// times and durations. The last frame of a track takes the duration of the one before; a lone one has none.
+pub fn order_by_block_times(frames: &mut [Frame], tracks: &[Arc<Track>]) {
     for track in tracks {
-        let (mut order, mut timed) = (DecodeOrder::new(track.number, track.reorder_depth), Vec::new());
+        // All frames are there: none need be guessed at.
+        let (mut order, mut timed) = (DecodeOrder::new(track.number, u8::MAX), Vec::new());
         for frame in frames.iter().filter(|frame| frame.track == track.number) {
             order.push(frame.pts, frame.key, frame.data.clone(), &mut timed);
         }
