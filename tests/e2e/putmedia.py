@@ -84,8 +84,10 @@ class Producer:
 
     def drop(self):
         """What a power cut does."""
-        self.socket.close()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.wait(lambda: self.ended)
         self.reader.close()
+        self.socket.close()
 
     def wait(self, done, timeout: float = 20) -> list[dict]:
         with self.changed:

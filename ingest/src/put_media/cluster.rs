@@ -83,6 +83,8 @@ pub(super) struct Clusters {
     /// How long the last frame of each track was shown, in ticks.
     shown: Vec<u32>,
     steps: VecDeque<Step>,
+    /// Why no more is taken, once all steps before are.
+    refused: Option<Refusal>,
 }
 
 struct Open {
@@ -115,6 +117,7 @@ impl Clusters {
             last: None,
             shown: Vec::new(),
             steps: VecDeque::new(),
+            refused: None,
         }
     }
 
@@ -129,8 +132,14 @@ impl Clusters {
             if let Some(step) = self.steps.pop_front() {
                 return Ok(Some(step));
             }
-            let Some(event) = self.reader.next_event()? else { return Ok(None) };
-            self.take(event)?;
+            if let Some(refusal) = self.refused.take() {
+                return Err(refusal);
+            }
+            match self.reader.next_event() {
+                Ok(Some(event)) => self.take(event),
+                Ok(None) => return Ok(None),
+                Err(violation) => self.refuse(violation.into()),
+            }
         }
     }
 
@@ -142,17 +151,24 @@ impl Clusters {
         between.then_some(if self.tags.is_empty() { MAY_FOLLOW } else { MUST_FOLLOW })
     }
 
-    /// The producer has been silent for that long.
-    pub(super) fn settle(&mut self) -> Result<(), Refusal> {
-        self.whole()
+    /// The producer has been silent for that long: the open fragment is whole.
+    pub(super) fn settle(&mut self) {
+        if let Err(refusal) = self.whole() {
+            self.refused = Some(refusal);
+        }
     }
 
-    /// The producer has ended its stream.
-    pub(super) fn finish(&mut self) -> Result<(), Refusal> {
-        if let Some(event) = self.reader.finish()? {
-            self.take(event)?;
+    /// The producer has ended its stream: what an end completes.
+    pub(super) fn finish(&mut self) {
+        match self.reader.finish() {
+            Ok(last) => {
+                if let Some(event) = last {
+                    self.take(event);
+                }
+                self.settle();
+            }
+            Err(violation) => self.refuse(violation.into()),
         }
-        self.whole()
     }
 
     /// Whether more of a fragment is to come.
@@ -160,7 +176,22 @@ impl Clusters {
         self.open.as_ref().is_some_and(|open| !open.ended)
     }
 
-    fn take(&mut self, event: Event) -> Result<(), Refusal> {
+    /// Takes no more; what is whole stays so.
+    fn refuse(&mut self, refusal: Refusal) {
+        if !self.is_open() {
+            // A fragment that cannot be whole is refused for that, and this is the cause of both.
+            let _ = self.whole();
+        }
+        self.refused = Some(refusal);
+    }
+
+    fn take(&mut self, event: Event) {
+        if let Err(refusal) = self.taken(event) {
+            self.refuse(refusal);
+        }
+    }
+
+    fn taken(&mut self, event: Event) -> Result<(), Refusal> {
         match event {
             Event::Header(header) => {
                 self.shown.clone_from(&header.frame_durations);

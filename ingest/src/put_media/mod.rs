@@ -12,8 +12,6 @@ mod cluster;
 mod refusal;
 mod session;
 mod shared;
-#[cfg(test)]
-mod tests;
 mod timeline;
 
 pub use ack::Ack;

@@ -102,7 +102,7 @@ impl PutSession {
     /// # Errors
     /// As [`Self::take`].
     pub async fn settle(&mut self) -> Result<(), Stop> {
-        self.clusters.settle()?;
+        self.clusters.settle();
         self.steps().await
     }
 
@@ -129,11 +129,9 @@ impl PutSession {
         let mut refusal = None;
         match how {
             Ending::Finished => {
-                let finished = self.clusters.finish();
-                let stop = self.steps().await.err();
-                refusal = finished.err();
-                if let Some(Stop::Refused(why)) = stop {
-                    refusal.get_or_insert(why);
+                self.clusters.finish();
+                if let Err(Stop::Refused(why)) = self.steps().await {
+                    refusal = Some(why);
                 }
             }
             Ending::Broken => {}

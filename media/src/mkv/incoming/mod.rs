@@ -353,7 +353,7 @@ impl Reader {
             // What stands beside clusters ends one whose size is not known.
             _ if open.end.is_none() && open.timed => {
                 self.end_cluster();
-                self.level_one(head)
+                Ok(true)
             }
             other => Err(self.malformed(format!("an element 0x{other:X} that has no place in a Cluster"))),
         }

@@ -195,6 +195,8 @@ fn what_is_not_taken_is_named_with_its_place() {
     };
     malformed(b"garbage, and no Matroska", "no EBML header");
     malformed(&[stream(0), stream(0)].concat(), "more than one Segment");
+    let (events, _) = read(&[&stream(3)[..], &stream(3)].concat(), &[]);
+    assert_eq!(events.last(), Some(&Event::ClusterEnd), "what was whole before is told");
     malformed(&stream(2)[..2000], "ends within a Cluster");
     let with = |fill: &dyn Fn(&mut BytesMut)| {
         let mut out = header(None);
