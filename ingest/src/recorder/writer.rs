@@ -105,6 +105,7 @@ impl Writer {
                 let took = clock.monotonic().saturating_sub(began);
                 let number = fragment.meta().number;
                 self.health.stored(Stored { number, acked: clock.now(), took });
+                self.ingest.live(self.stream.id).ring();
             }
             Some(_) => self.health.journaled(fragment.meta().duration_ms),
             None => {}

@@ -4,6 +4,7 @@
 //! element is looked into before it is there as a whole, none is kept that is larger than the reader
 //! allows, and what is of no use here is passed over without being kept.
 
+mod arrived;
 mod header;
 mod tags;
 #[cfg(test)]
@@ -11,13 +12,14 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::block::Block;
-use super::ebml::{Element, id, unsigned};
+use super::ebml::{Element, id};
 use super::read::MAX_FRAMES;
 use crate::MediaError;
 
+use arrived::{Arrived, Head};
 pub use header::Header;
 pub use tags::Tag;
 
@@ -27,8 +29,6 @@ const SMALL_BYTES: u64 = 64 * 1024;
 const TRACKS_BYTES: u64 = 1024 * 1024;
 /// Bytes of one Tags element: many more than the tags that a fragment may have.
 const TAGS_BYTES: u64 = 64 * 1024;
-/// Bytes that are kept in one piece: blocks are slices of it.
-const PIECE_BYTES: usize = 16 * 1024;
 
 /// What a stream may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +85,7 @@ pub enum ViolationKind {
 #[derive(Debug)]
 pub struct Reader {
     limits: ReaderLimits,
-    buffer: BytesMut,
-    /// Where in the stream the buffer begins.
-    offset: u64,
-    /// Bytes that are to be passed over.
-    skip: u64,
+    arrived: Arrived,
     place: Place,
     /// Where the Segment ends, where it says so.
     segment_end: Option<u64>,
@@ -125,24 +121,12 @@ struct Open {
     frames: usize,
 }
 
-/// An element's header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Head {
-    id: u32,
-    /// Bytes of the header itself.
-    header: u64,
-    /// Bytes of what is in it; `None` where that is not known.
-    size: Option<u64>,
-}
-
 impl Reader {
     /// At the beginning of a stream.
     pub fn new(limits: ReaderLimits) -> Self {
         Self {
             limits,
-            buffer: BytesMut::new(),
-            offset: 0,
-            skip: 0,
+            arrived: Arrived::default(),
             place: Place::Start,
             segment_end: None,
             info: None,
@@ -153,22 +137,13 @@ impl Reader {
     }
 
     /// Takes the next bytes. What they tell is to be asked for ([`Self::next_event`]) before more are taken.
-    pub fn push(&mut self, mut bytes: &[u8]) {
-        if self.buffer.is_empty() && self.skip > 0 {
-            let passed = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
-            bytes = &bytes[passed..];
-            self.skip -= passed as u64;
-            self.offset += passed as u64;
-        }
-        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
-            self.buffer.reserve(bytes.len().max(PIECE_BYTES));
-        }
-        self.buffer.extend_from_slice(bytes);
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.arrived.push(bytes);
     }
 
     /// Bytes taken that wait for more to be understood.
     pub fn waiting(&self) -> usize {
-        self.buffer.len()
+        self.arrived.waiting()
     }
 
     /// The next thing found; `None` until more bytes are there.
@@ -197,7 +172,7 @@ impl Reader {
     /// [`Violation`] where it ends within an element.
     pub fn finish(&mut self) -> Result<Option<Event>, Violation> {
         let unfinished = |open: &Open| open.end.is_some() || !open.timed;
-        let cut_off = !self.buffer.is_empty() || self.skip > 0;
+        let cut_off = self.arrived.is_within_element();
         match std::mem::replace(&mut self.place, Place::End) {
             Place::End => Ok(None),
             Place::Cluster(open) if cut_off || unfinished(&open) => {
@@ -211,16 +186,13 @@ impl Reader {
 
     /// Reads an element's beginning, or all of one. False where more bytes are needed.
     fn step(&mut self) -> Result<bool, Violation> {
-        if self.skip > 0 {
-            let passed = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.buffer.len());
-            self.pass(passed);
-            self.skip -= passed as u64;
-            if self.skip > 0 {
-                return Ok(false);
-            }
+        if !self.arrived.has_passed_over() {
+            return Ok(false);
         }
-        if let Place::Cluster(Open { end: Some(end), timed, .. }) = &self.place
-            && *end == self.offset
+        let offset = self.arrived.offset();
+        let segment_ends = self.segment_end == Some(offset);
+        if let Place::Cluster(Open { end, timed, .. }) = &self.place
+            && (*end == Some(offset) || segment_ends)
         {
             if !timed {
                 return Err(self.malformed("a Cluster without a Timestamp"));
@@ -228,17 +200,13 @@ impl Reader {
             self.end_cluster();
             return Ok(true);
         }
-        if self.segment_end.take_if(|end| *end == self.offset).is_some() {
-            if matches!(self.place, Place::Cluster(_)) {
-                self.end_cluster();
-            }
+        if segment_ends {
             self.place = Place::End;
-            return Ok(true);
         }
         if self.place == Place::End {
             return self.after_the_end();
         }
-        let Some(head) = self.head()? else { return Ok(false) };
+        let Some(head) = self.arrived.head()? else { return Ok(false) };
         match self.place.clone() {
             Place::Start => self.start(head),
             Place::Top => self.top(head),
@@ -250,7 +218,7 @@ impl Reader {
 
     /// Behind a Segment that says its size: nothing.
     fn after_the_end(&mut self) -> Result<bool, Violation> {
-        if self.buffer.is_empty() {
+        if self.waiting() == 0 {
             return Ok(false);
         }
         Err(self.malformed("more than one Segment: send each over a connection of its own"))
@@ -260,8 +228,8 @@ impl Reader {
         if head.id != id::EBML {
             return Err(self.malformed("no EBML header at the beginning: not Matroska"));
         }
-        let Some(element) = self.whole(head, SMALL_BYTES)? else { return Ok(false) };
-        let at = self.offset - element.whole.len() as u64;
+        let Some(element) = self.arrived.whole(head, SMALL_BYTES)? else { return Ok(false) };
+        let at = self.arrived.offset() - element.whole.len() as u64;
         header::check_ebml(&element).map_err(|error| broken(at, &error))?;
         self.place = Place::Top;
         Ok(true)
@@ -270,8 +238,8 @@ impl Reader {
     fn top(&mut self, head: Head) -> Result<bool, Violation> {
         match head.id {
             id::SEGMENT => {
-                self.pass(head.length());
-                self.segment_end = head.size.map(|size| self.offset.saturating_add(size));
+                self.arrived.enter(head);
+                self.segment_end = head.size.map(|size| self.arrived.offset().saturating_add(size));
                 self.place = Place::Segment;
                 Ok(true)
             }
@@ -305,7 +273,7 @@ impl Reader {
         if known {
             return Err(self.malformed(format!("a second {name}")));
         }
-        let Some(element) = self.whole(head, most)? else { return Ok(false) };
+        let Some(element) = self.arrived.whole(head, most)? else { return Ok(false) };
         if head.id == id::INFO {
             self.info = Some(element.whole);
         } else {
@@ -318,8 +286,8 @@ impl Reader {
         if self.numbers.is_empty() {
             self.tell_header()?;
         }
-        self.pass(head.length());
-        let end = head.size.map(|size| self.offset.saturating_add(size));
+        self.arrived.enter(head);
+        let end = head.size.map(|size| self.arrived.offset().saturating_add(size));
         self.place = Place::Cluster(Open { end, timed: false, bytes: 0, frames: 0 });
         Ok(true)
     }
@@ -328,7 +296,8 @@ impl Reader {
         let Some(tracks) = self.tracks.take() else {
             return Err(self.malformed("a Cluster before Tracks"));
         };
-        let header = Header::read(self.info.take(), &tracks).map_err(|error| broken(self.offset, &error))?;
+        let header =
+            Header::read(self.info.take(), &tracks).map_err(|error| broken(self.arrived.offset(), &error))?;
         let (count, most) = (header.tracks.len(), self.limits.tracks);
         if count > most {
             let what = format!("{count} tracks, where {most} are allowed");
@@ -340,7 +309,7 @@ impl Reader {
     }
 
     fn in_cluster(&mut self, head: Head, open: Open) -> Result<bool, Violation> {
-        let fits = |end: u64| head.end(self.offset).is_some_and(|own| own <= end);
+        let fits = |end: u64| head.end(self.arrived.offset()).is_some_and(|own| own <= end);
         if !open.end.is_none_or(fits) {
             return Err(self.malformed("an element that is larger than its Cluster"));
         }
@@ -363,8 +332,8 @@ impl Reader {
         if open.timed {
             return Err(self.malformed("a Cluster of two Timestamps"));
         }
-        let at = self.offset;
-        let Some(element) = self.whole(head, 8)? else { return Ok(false) };
+        let at = self.arrived.offset();
+        let Some(element) = self.arrived.whole(head, 8)? else { return Ok(false) };
         let time = element.uint().map_err(|error| broken(at, &error))?;
         self.told.push_back(Event::Cluster(time));
         self.place = Place::Cluster(Open { timed: true, ..open });
@@ -386,8 +355,8 @@ impl Reader {
             let what = format!("a fragment of more than {MAX_FRAMES} frames");
             return Err(self.violation(ViolationKind::TooLarge, what));
         }
-        let at = self.offset;
-        let Some(element) = self.whole(head, room)? else { return Ok(false) };
+        let at = self.arrived.offset();
+        let Some(element) = self.arrived.whole(head, room)? else { return Ok(false) };
         let block = Block::read(&element).map_err(|error| broken(at, &error))?;
         if !self.numbers.contains(&block.track) {
             let what = format!("a frame of track {}, which Tracks does not describe", block.track);
@@ -401,12 +370,12 @@ impl Reader {
     }
 
     fn tags(&mut self, head: Head) -> Result<bool, Violation> {
-        let at = self.offset;
+        let at = self.arrived.offset();
         if head.size.is_some_and(|size| size > TAGS_BYTES) {
             let what = format!("Tags of more than {TAGS_BYTES} bytes");
             return Err(self.violation(ViolationKind::Tags, what));
         }
-        let Some(element) = self.whole(head, TAGS_BYTES)? else { return Ok(false) };
+        let Some(element) = self.arrived.whole(head, TAGS_BYTES)? else { return Ok(false) };
         let tags = tags::read(&element).map_err(|refused| refused.at(at))?;
         if !tags.is_empty() {
             self.told.push_back(Event::Tags(tags));
@@ -419,52 +388,9 @@ impl Reader {
         self.told.push_back(Event::ClusterEnd);
     }
 
-    /// The next element's header; `None` until it is there.
-    fn head(&self) -> Result<Option<Head>, Violation> {
-        let Some((raw, id_length)) =
-            unsigned(&self.buffer, 4).map_err(|error| broken(self.offset, &error))?
-        else {
-            return Ok(None);
-        };
-        let size = unsigned(&self.buffer[id_length..], 8).map_err(|error| broken(self.offset, &error))?;
-        let Some((size, size_length)) = size else { return Ok(None) };
-        let mask = (1_u64 << (7 * size_length)) - 1;
-        let head = Head {
-            id: u32::try_from(raw).unwrap_or_default(),
-            header: (id_length + size_length) as u64,
-            size: (size & mask != mask).then_some(size & mask),
-        };
-        if head.size.is_none() && !matches!(head.id, id::SEGMENT | id::CLUSTER) {
-            return Err(self.malformed("an element of unknown size that is neither Segment nor Cluster"));
-        }
-        Ok(Some(head))
-    }
-
-    /// The whole element, of at most so many bytes; `None` until it is there.
-    fn whole(&mut self, head: Head, most: u64) -> Result<Option<Element>, Violation> {
-        let size = head.size.unwrap_or(u64::MAX);
-        if size > most {
-            return Err(self.malformed(format!("an element 0x{:X} of more than {most} bytes", head.id)));
-        }
-        let length = usize::try_from(head.header + size).unwrap_or(usize::MAX);
-        if self.buffer.len() < length {
-            return Ok(None);
-        }
-        let whole = self.buffer.split_to(length).freeze();
-        self.offset += length as u64;
-        let data = whole.slice(head.length()..);
-        Ok(Some(Element { id: head.id, whole, data }))
-    }
-
-    /// Passes an element over.
     fn pass_over(&mut self, head: Head) -> Result<bool, Violation> {
-        self.skip = head.header + head.size.unwrap_or_default();
+        self.arrived.pass_over(head);
         Ok(true)
-    }
-
-    fn pass(&mut self, bytes: usize) {
-        let _ = self.buffer.split_to(bytes);
-        self.offset += bytes as u64;
     }
 
     fn malformed(&self, what: impl Into<String>) -> Violation {
@@ -472,20 +398,7 @@ impl Reader {
     }
 
     fn violation(&self, kind: ViolationKind, what: impl Into<String>) -> Violation {
-        Violation { kind, offset: self.offset, what: what.into() }
-    }
-}
-
-impl Head {
-    /// Bytes of the header.
-    fn length(&self) -> usize {
-        // An id of 4 bytes and a size of 8 at most.
-        self.header as usize
-    }
-
-    /// Where the element ends, if it says so and begins at `offset`.
-    fn end(&self, offset: u64) -> Option<u64> {
-        offset.checked_add(self.header)?.checked_add(self.size?)
+        Violation { kind, offset: self.arrived.offset(), what: what.into() }
     }
 }
 
