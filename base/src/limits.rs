@@ -29,6 +29,16 @@ pub struct Limits {
     pub fragments_in_flight: usize,
     /// Tracks of one stream (PutMedia quota: 3).
     pub tracks: usize,
+    /// Tags of one fragment (PutMedia quota: 10).
+    pub fragment_tags: usize,
+    /// PutMedia connections of one stream: producers open the next one before they close the last.
+    pub put_media_connections: usize,
+    /// How long a PutMedia connection may last (45 minutes).
+    pub put_media_life: Duration,
+    /// How long a PutMedia producer may send nothing (30 s).
+    pub put_media_idle: Duration,
+    /// How long GetMedia waits for the next fragment before it ends.
+    pub get_media_idle: Duration,
     /// Bytes of one JSON request body.
     pub json_body_bytes: usize,
     /// Bytes of one request body that carries records: 10 MiB of them in base64, and their keys.
@@ -66,6 +76,11 @@ impl Default for Limits {
             fragment_max: Duration::from_secs(20),
             fragments_in_flight: 4,
             tracks: 3,
+            fragment_tags: 10,
+            put_media_connections: 5,
+            put_media_life: Duration::from_mins(45),
+            put_media_idle: Duration::from_secs(30),
+            get_media_idle: Duration::from_secs(30),
             json_body_bytes: 1024 * 1024,
             records_body_bytes: 16 * 1024 * 1024,
             put_records_bytes: 10 * 1024 * 1024,

@@ -6,6 +6,7 @@ use catalog::CatalogError;
 use fragment_log::LogError;
 use http::{HeaderValue, StatusCode};
 use indexer::IndexError;
+use ingest::IngestError;
 use playback::PlaybackError;
 use serde_json::json;
 
@@ -28,6 +29,10 @@ pub enum Code {
     StreamEdgeConfigurationNotFound,
     /// Too many requests or credentials.
     ClientLimitExceeded,
+    /// As many connections as the stream may have.
+    ConnectionLimitExceeded,
+    /// Not the endpoint of the stream.
+    InvalidEndpoint,
     /// As many streams as the account may have.
     AccountStreamLimitExceeded,
     /// As many streams as the device may have.
@@ -100,6 +105,8 @@ impl Code {
             Self::EdgeAccessDenied => "AccessDeniedException",
             Self::StreamEdgeConfigurationNotFound => "StreamEdgeConfigurationNotFoundException",
             Self::ClientLimitExceeded => "ClientLimitExceededException",
+            Self::ConnectionLimitExceeded => "ConnectionLimitExceededException",
+            Self::InvalidEndpoint => "InvalidEndpointException",
             Self::AccountStreamLimitExceeded => "AccountStreamLimitExceededException",
             Self::DeviceStreamLimitExceeded => "DeviceStreamLimitExceededException",
             Self::InvalidDevice => "InvalidDeviceException",
@@ -138,6 +145,8 @@ impl Code {
             Self::InvalidArgument
             | Self::ResourceInUse
             | Self::ClientLimitExceeded
+            | Self::ConnectionLimitExceeded
+            | Self::InvalidEndpoint
             | Self::AccountStreamLimitExceeded
             | Self::DeviceStreamLimitExceeded
             | Self::InvalidDevice
@@ -194,6 +203,8 @@ impl Code {
             | Self::EdgeAccessDenied
             | Self::StreamEdgeConfigurationNotFound
             | Self::ClientLimitExceeded
+            | Self::ConnectionLimitExceeded
+            | Self::InvalidEndpoint
             | Self::AccountStreamLimitExceeded
             | Self::DeviceStreamLimitExceeded
             | Self::InvalidDevice
@@ -317,6 +328,20 @@ impl From<CatalogError> for Exception {
             | CatalogError::Closed => return Self::internal(&error),
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<IngestError> for Exception {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Busy { .. } | IngestError::Connections { .. } => {
+                Self::new(Code::ConnectionLimitExceeded, error.to_string())
+            }
+            IngestError::Catalog(error) => error.into(),
+            IngestError::Deleted(_) => Self::no_stream(),
+            IngestError::Log { source, .. } => source.into(),
+            IngestError::Tracks { .. } | IngestError::UnknownTrack { .. } => Self::internal(&error),
+        }
     }
 }
 

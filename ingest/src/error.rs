@@ -17,6 +17,14 @@ pub enum IngestError {
         /// Where the publisher that holds it sends from.
         holder: SocketAddr,
     },
+    /// As many PutMedia connections as a stream may have.
+    #[error("stream {stream} has {most} PutMedia connections: close one of them first")]
+    Connections {
+        /// The stream asked for.
+        stream: StreamName,
+        /// How many it may have.
+        most: usize,
+    },
     /// The publisher may not publish to the stream, there is none and it may not create one, or it
     /// could not be created.
     #[error(transparent)]

@@ -2,23 +2,41 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base::{Clock, FragmentMeta, Limits, StreamId, StreamName};
-use catalog::{Catalog, Principal, Stream};
+use base::{Clock, FragmentMeta, FragmentNumber, Limits, StreamId, StreamName, Timestamp};
+use bytes::Bytes;
+use catalog::{Catalog, CatalogError, Principal, Stream};
 use fragment_log::Log;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 use crate::health::{Health, HealthBook, STALE_AFTER, StreamState};
+use crate::live::Live;
+use crate::put_media::{Ack, PutSession, PutStreams, Timecodes};
 use crate::{IngestError, Recorder, StreamHealth, TimestampSource};
 
 /// Where a stream's numbers go on after a restart or a reconnect. The indexer knows.
 pub trait Resume: Send + Sync {
     /// The newest fragment of the stream that is on disk.
     fn last(&self, stream: StreamId) -> Option<FragmentMeta>;
+
+    /// The fragments of the stream on disk that were made at exactly this time: by one of them a producer's
+    /// fragment is known that is sent again.
+    fn made_at(
+        &self,
+        _stream: StreamId,
+        _producer: Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Vec<StoredFile>> + Send + '_>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 }
+
+/// A fragment on disk: its number and its Matroska file.
+pub type StoredFile = (FragmentNumber, Bytes);
 
 /// What recording needs.
 pub struct IngestOptions {
@@ -55,6 +73,10 @@ struct Shared {
     /// The publisher of each stream that has one.
     holders: Mutex<HashMap<StreamId, Holder>>,
     health: HealthBook,
+    put_streams: PutStreams,
+    /// PutMedia connections so far.
+    connections: AtomicU64,
+    live: Mutex<HashMap<StreamId, Arc<Live>>>,
 }
 
 /// Who publishes to a stream.
@@ -71,7 +93,14 @@ const TAKE_OVER_TRIES: u32 = 100;
 impl Ingest {
     /// Recording into a log.
     pub fn new(options: IngestOptions) -> Self {
-        Self(Arc::new(Shared { options, holders: Mutex::default(), health: HealthBook::default() }))
+        Self(Arc::new(Shared {
+            options,
+            holders: Mutex::default(),
+            health: HealthBook::default(),
+            put_streams: PutStreams::default(),
+            connections: AtomicU64::new(0),
+            live: Mutex::default(),
+        }))
     }
 
     /// Takes hold of a stream for a publisher; makes it, with the retention for devices, where there
@@ -105,7 +134,38 @@ impl Ingest {
         Ok(Recorder::new(self.clone(), hold, stream, Principal::Source, timestamps))
     }
 
-    async fn hold(&self, stream: &Stream, peer: SocketAddr) -> Result<Hold, IngestError> {
+    /// Takes a PutMedia connection of a producer who may publish to the stream; acknowledgements go to
+    /// `acks`. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`IngestError::Connections`] beyond [`Limits::put_media_connections`]; [`IngestError::Busy`] while
+    /// another kind of publisher sends to the stream.
+    pub async fn put_media(
+        &self,
+        stream: Arc<Stream>,
+        by: Publisher,
+        timecodes: Timecodes,
+        acks: mpsc::Sender<Ack>,
+    ) -> Result<PutSession, IngestError> {
+        let connection = self.0.connections.fetch_add(1, Ordering::Relaxed);
+        PutSession::open(self, stream, by, timecodes, acks, connection).await
+    }
+
+    /// The stream's live window.
+    pub fn live(&self, stream: StreamId) -> Arc<Live> {
+        let mut windows = self.0.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if !windows.contains_key(&stream) {
+            let catalog = &self.0.options.catalog;
+            windows.retain(|id, _| catalog.stream_by_id(*id).is_some());
+        }
+        Arc::clone(windows.entry(stream).or_default())
+    }
+
+    pub(crate) fn put_streams(&self) -> &PutStreams {
+        &self.0.put_streams
+    }
+
+    pub(crate) async fn hold(&self, stream: &Stream, peer: SocketAddr) -> Result<Hold, IngestError> {
         let mut told = false;
         for _ in 0..TAKE_OVER_TRIES {
             match Hold::take(&self.0, stream, peer) {
@@ -140,6 +200,25 @@ impl Ingest {
     pub(crate) fn health_of(&self, stream: StreamId) -> Arc<Health> {
         let catalog = &self.0.options.catalog;
         self.0.health.of(stream, |id| catalog.stream_by_id(id).is_some())
+    }
+
+    /// The stream as it is now, where it still is and may be published to.
+    ///
+    /// # Errors
+    /// [`IngestError::Deleted`]; [`IngestError::Catalog`] for a credential that was revoked meanwhile.
+    pub(crate) fn permitted(
+        &self,
+        stream: &Stream,
+        principal: &Principal,
+    ) -> Result<Arc<Stream>, IngestError> {
+        let catalog = &self.0.options.catalog;
+        let found =
+            catalog.stream_by_id(stream.id).ok_or_else(|| IngestError::Deleted(stream.name.clone()))?;
+        if catalog.stands(principal) {
+            return Ok(found);
+        }
+        let (who, stream) = (principal.name().to_owned(), stream.name.clone());
+        Err(CatalogError::NotAllowed { who, what: "publish to", stream }.into())
     }
 
     pub(crate) fn options(&self) -> &IngestOptions {

@@ -1,6 +1,7 @@
 //! Media in: protocols, the time rule, fragments, and how they reach the log.
 //!
-//! Cameras push to [`rtsp`], or are pulled from by [`pull`].
+//! Cameras push to [`rtsp`], or are pulled from by [`pull`]. What a producer has cut into fragments itself
+//! comes in by [`put_media`] and is stored as it came.
 //!
 //! protocol → access unit → [`Recorder`] (time rule, fragmenter) → writer task → fragment log.
 //! Nothing after the protocol knows which one it was. The time rule and the fragmenter are sans-I/O:
@@ -21,17 +22,22 @@ mod error;
 mod fragmenter;
 mod health;
 mod ingest;
+mod live;
+mod numbers;
 pub mod onvif;
 pub mod pull;
+pub mod put_media;
 mod recorder;
 mod recovery;
 pub mod rtsp;
+mod stored;
 mod time;
 pub mod whip;
 
 pub use error::IngestError;
 pub use health::{ClockHealth, Ended, STALE_AFTER, StreamHealth, StreamState, TrackHealth};
-pub use ingest::{Ingest, IngestOptions, Publisher, Resume};
+pub use ingest::{Ingest, IngestOptions, Publisher, Resume, StoredFile};
+pub use live::Live;
 pub use recorder::{Recorder, TrackSource};
 pub use recovery::recover;
 pub use time::TimestampSource;

@@ -19,6 +19,7 @@ mod decode_order;
 mod error;
 pub mod fmp4;
 mod frame;
+pub mod live;
 pub mod mkv;
 pub mod rtp;
 mod ticks;

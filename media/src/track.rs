@@ -98,6 +98,17 @@ impl Track {
         Self::new(number, codec, sample_rate, private)
     }
 
+    /// A track that is not looked into, by Matroska's codec id: another codec, data, or a known codec whose
+    /// private data do not describe it. [`MediaError::Malformed`] for a timescale of zero.
+    pub fn other(
+        number: u8,
+        codec_string: String,
+        timescale: u32,
+        private: Bytes,
+    ) -> Result<Self, MediaError> {
+        Ok(Self { codec_string, ..Self::new(number, CodecId::Other, timescale, private)? })
+    }
+
     /// Whether this is a video track.
     pub fn is_video(&self) -> bool {
         self.codec.is_video()
@@ -110,7 +121,10 @@ impl Track {
         let timescale = self.timescale.to_be_bytes();
         let size = [self.width, self.height].into_iter().filter(|_| self.codec.is_sized_by_frames());
         let size = size.flat_map(u32::to_be_bytes);
-        fnv1a(name.chain([0]).chain(timescale).chain(self.private.iter().copied()).chain(size))
+        let other = Some(&self.codec_string).filter(|_| self.codec == CodecId::Other);
+        let other = other.into_iter().flat_map(|text| text.bytes());
+        let private = self.private.iter().copied();
+        fnv1a(name.chain([0]).chain(timescale).chain(private).chain(size).chain(other))
     }
 
     /// What a fragment's metadata says about this track: `frames` are all frames of the fragment, of

@@ -1,10 +1,12 @@
-//! Matroska delivery: GetMediaForFragmentList.
+//! Matroska delivery: GetMedia, GetMediaForFragmentList.
 
 use std::sync::Arc;
 
-use base::{FragmentNumber, StreamId};
+use base::{Clock, FragmentNumber, StreamId};
+use bytes::Bytes;
+use fragment_log::Log;
 use futures::{StreamExt, TryStreamExt, stream};
-use indexer::FragmentEntry;
+use indexer::{FragmentEntry, Indexer};
 
 use crate::read::Place;
 use crate::{ByteStream, Playback, PlaybackError};
@@ -29,19 +31,44 @@ impl Playback {
             .zip(found)
             .map(|(number, entry)| entry.ok_or(PlaybackError::NoFragment(*number)))
             .collect::<Result<_, _>>()?;
-        let now = self.clock.now();
-        let log = Arc::clone(&self.log);
-        let deliver = move |entry: FragmentEntry| {
-            let log = Arc::clone(&log);
-            async move {
-                let place = Place::of(&entry);
-                let file = place.file(&log).await?;
-                let behind_now = now.since(entry.meta.server_timestamp).as_millis();
-                let behind_now_ms = u64::try_from(behind_now).unwrap_or(u64::MAX);
-                media::mkv::delivery(&file, &entry.meta, behind_now_ms).map_err(|source| place.broken(source))
-            }
+        let source = Source::of(self);
+        let deliver = move |entry| {
+            let source = source.clone();
+            async move { source.file(entry).await }
         };
         let files = stream::iter(entries).map(deliver).buffered(READ_AHEAD);
         Ok(Box::pin(files.map_ok(|pieces| stream::iter(pieces.into_iter().map(Ok))).try_flatten()))
+    }
+
+    /// One fragment as GetMedia delivers it: a Matroska file, as a list of pieces.
+    ///
+    /// # Errors
+    /// [`PlaybackError::NoFragment`] where it is no longer there.
+    pub async fn matroska_file(&self, entry: FragmentEntry) -> Result<Vec<Bytes>, PlaybackError> {
+        Source::of(self).file(entry).await
+    }
+}
+
+/// Where fragments are read, for as long as a delivery lasts.
+#[derive(Clone)]
+struct Source {
+    log: Arc<Log>,
+    indexer: Arc<Indexer>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Source {
+    fn of(playback: &Playback) -> Self {
+        let Playback { log, indexer, clock, .. } = playback;
+        Self { log: Arc::clone(log), indexer: Arc::clone(indexer), clock: Arc::clone(clock) }
+    }
+
+    async fn file(&self, mut entry: FragmentEntry) -> Result<Vec<Bytes>, PlaybackError> {
+        entry.meta.tags = self.indexer.tags(&entry).await?;
+        let place = Place::of(&entry);
+        let file = place.file(&self.log).await?;
+        let behind_now = self.clock.now().since(entry.meta.server_timestamp).as_millis();
+        let behind_now_ms = u64::try_from(behind_now).unwrap_or(u64::MAX);
+        media::mkv::delivery(&file, &entry.meta, behind_now_ms).map_err(|source| place.broken(source))
     }
 }

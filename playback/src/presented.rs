@@ -21,6 +21,9 @@ pub(crate) enum Form {
 const NO_VIDEO: &str = "browsers do not play it in HLS or MP4: take it as Matroska \
                         (GetMediaForFragmentList), or have the camera send H.264";
 
+const OTHER: &str = "it is kept as it came and not looked into: take it as Matroska (GetMedia, \
+                     GetMediaForFragmentList)";
+
 pub(crate) fn form(track: &TrackMeta) -> Form {
     match CodecId::from_name(&track.codec) {
         Some(CodecId::H264 | CodecId::H265 | CodecId::Av1 | CodecId::Vp9 | CodecId::Aac | CodecId::Opus) => {
@@ -29,7 +32,8 @@ pub(crate) fn form(track: &TrackMeta) -> Form {
         Some(CodecId::Pcmu | CodecId::Pcma | CodecId::L16) => {
             audio::obstacle(track).map_or(Form::Aac, Form::None)
         }
-        Some(CodecId::Vp8 | CodecId::Mjpeg) | None => Form::None(NO_VIDEO),
+        Some(CodecId::Vp8 | CodecId::Mjpeg) => Form::None(NO_VIDEO),
+        Some(CodecId::Other) | None => Form::None(OTHER),
     }
 }
 
@@ -86,5 +90,5 @@ pub(crate) fn unplayable(track: &TrackMeta) -> PlaybackError {
 }
 
 pub(crate) fn is_video(track: &TrackMeta) -> bool {
-    track.sample_rate == 0
+    CodecId::from_name(&track.codec).is_some_and(CodecId::is_video)
 }

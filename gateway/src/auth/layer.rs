@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use catalog::Principal as Known;
+use catalog::{AccessKey, Principal as Known};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
@@ -73,6 +73,30 @@ pub async fn verified_body(
     verified.inspect_err(|error| log(parts, error))
 }
 
+/// The caller of a request signed for `service`, by its head alone: its body comes for as long as it may.
+///
+/// # Errors
+/// Whatever is wrong with the signature.
+pub fn verified_head(app: &App, parts: &Parts, service: &'static str) -> Result<Principal, AuthError> {
+    let verify = || {
+        let claim = Claim::read(parts)?.ok_or(AuthError::Missing)?;
+        let key = key_of(app, &claim, service)?;
+        claim.verify_head(parts, key.secret.expose(), app.clock.now())?;
+        Ok(Principal::new(Known::AccessKey(key), &app.catalog, parts))
+    };
+    verify().inspect_err(|error| log(parts, error))
+}
+
+/// The key that must have signed. Whatever a stranger can get wrong is told before a body is waited for.
+fn key_of(app: &App, claim: &Claim, service: &'static str) -> Result<Arc<AccessKey>, AuthError> {
+    if claim.service != service {
+        return Err(AuthError::Service(service));
+    }
+    let key = app.catalog.access_key(&claim.access_key_id).ok_or(AuthError::UnknownKey)?;
+    claim.check_time(app.clock.now())?;
+    Ok(key)
+}
+
 async fn signed(
     app: &App,
     parts: &Parts,
@@ -80,12 +104,7 @@ async fn signed(
     body: Body,
     (service, limit): (&'static str, usize),
 ) -> Result<(Principal, Bytes), AuthError> {
-    // Whatever a stranger can get wrong is told before the body is waited for.
-    if claim.service != service {
-        return Err(AuthError::Service(service));
-    }
-    let key = app.catalog.access_key(&claim.access_key_id).ok_or(AuthError::UnknownKey)?;
-    claim.check_time(app.clock.now())?;
+    let key = key_of(app, claim, service)?;
     let bytes = body::read(body, limit).await?;
     let secret = key.secret.expose();
     claim.verify(parts, &sha256_hex(&bytes), secret, app.clock.now())?;

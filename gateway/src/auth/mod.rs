@@ -17,7 +17,7 @@ use http::request::Parts;
 
 pub use asked::Asked;
 pub use error::AuthError;
-pub use layer::{authenticate, verified_body};
+pub use layer::{authenticate, verified_body, verified_head};
 pub use principal::Principal;
 
 /// What [`authenticate`] leaves in a request's extensions.

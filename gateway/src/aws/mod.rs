@@ -25,11 +25,11 @@ use base::{Entropy, Limits, StreamName};
 use bytes::Bytes;
 use catalog::{Action, Stream};
 use futures::future::BoxFuture;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::app::{App, Arrival};
-use crate::auth::{Asked, AuthError, Principal, verified_body};
+use crate::auth::{Asked, AuthError, Principal, verified_body, verified_head};
 use crate::exception::{Code, Exception};
 use crate::{firehose, streams, video};
 use check::Check;
@@ -73,6 +73,23 @@ pub trait Operation: 'static {
     }
 }
 
+/// An operation of which no AWS service model tells: headers name its input, and its body is a stream.
+pub trait StreamedOperation: 'static {
+    /// As AWS names it.
+    const NAME: &'static str;
+    /// Its path; the method is POST.
+    const PATH: &'static str;
+    /// The exceptions that AWS documents.
+    const ERRORS: &'static [Code];
+
+    /// Does it, and answers while the body still comes.
+    fn call(
+        context: Context,
+        headers: HeaderMap,
+        body: Body,
+    ) -> impl Future<Output = Result<Response, Exception>> + Send;
+}
+
 /// What a call knows besides its input.
 pub struct Context {
     /// The installation.
@@ -98,7 +115,16 @@ impl Context {
     }
 }
 
-type Run = fn(Context, Bytes) -> BoxFuture<'static, Result<Response, Exception>>;
+type Called = BoxFuture<'static, Result<Response, Exception>>;
+
+/// How an operation takes its request.
+#[derive(Clone, Copy)]
+enum Run {
+    /// Once all of it is there, of at most so many bytes.
+    Whole(fn(&Limits) -> usize, fn(Context, Bytes) -> Called),
+    /// While it comes.
+    Streamed(fn(Context, HeaderMap, Body) -> Called),
+}
 
 /// An operation in a service's list.
 pub struct Entry {
@@ -108,10 +134,9 @@ pub struct Entry {
     pub service: &'static str,
     path: &'static str,
     errors: &'static [Code],
-    body_bytes: fn(&Limits) -> usize,
     run: Run,
     #[cfg(test)]
-    describe: fn() -> model::Description,
+    describe: Option<fn() -> model::Description>,
 }
 
 impl Entry {
@@ -122,10 +147,22 @@ impl Entry {
             service,
             path: O::PATH,
             errors: O::ERRORS,
-            body_bytes: O::body_bytes,
-            run: |context, body| Box::pin(run::<O>(context, body)),
+            run: Run::Whole(O::body_bytes, |context, body| Box::pin(run::<O>(context, body))),
             #[cfg(test)]
-            describe: model::describe::<O>,
+            describe: Some(model::describe::<O>),
+        }
+    }
+
+    /// The operation `O` of a service, whose body is a stream.
+    pub const fn streamed<O: StreamedOperation>(service: &'static str) -> Self {
+        Self {
+            name: O::NAME,
+            service,
+            path: O::PATH,
+            errors: O::ERRORS,
+            run: Run::Streamed(|context, headers, body| Box::pin(O::call(context, headers, body))),
+            #[cfg(test)]
+            describe: None,
         }
     }
 
@@ -163,14 +200,29 @@ async fn run_entry(
     body: Body,
 ) -> Response {
     let id = request_id(&*app.entropy);
-    let verified = verified_body(&app, parts, body, entry.scope(), (entry.body_bytes)(&app.limits)).await;
     let asked = Asked::new(entry.scope(), entry.name);
-    let verified = verified.and_then(|(principal, body)| Ok((principal.asking(asked)?, body)));
     let counted = Arc::clone(&app);
-    let mut response = match verified {
+    let called = match entry.run {
+        Run::Whole(most, run) => {
+            let verified = verified_body(&app, parts, body, entry.scope(), most(&app.limits)).await;
+            verified.and_then(|(principal, body)| {
+                let principal = principal.asking(asked)?;
+                Ok(run(Context { app, principal, arrival, wire }, body))
+            })
+        }
+        Run::Streamed(run) => {
+            let verified = verified_head(&app, parts, entry.scope());
+            let headers = parts.headers.clone();
+            verified.and_then(|principal| {
+                let principal = principal.asking(asked)?;
+                Ok(run(Context { app, principal, arrival, wire }, headers, body))
+            })
+        }
+    };
+    let mut response = match called {
         Err(refused) => target::refuse(wire, refused),
-        Ok((principal, body)) => {
-            let called = (entry.run)(Context { app, principal, arrival, wire }, body).await;
+        Ok(called) => {
+            let called = called.await;
             called.unwrap_or_else(|exception| {
                 debug_assert!(
                     exception.code.is_common() || entry.errors.contains(&exception.code),

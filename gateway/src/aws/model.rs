@@ -142,7 +142,7 @@ const NOT_SERVED: &[(&str, &[&str])] = &[
         ],
     ),
     ("kinesis-video-archived-media", &["GetClip", "GetDASHStreamingSessionURL", "GetImages"]),
-    ("kinesis-video-media", &["GetMedia", "PutMedia"]),
+    ("kinesis-video-media", &[]),
     ("kinesis-video-signaling", &["GetIceServerConfig", "SendAlexaOfferToMaster"]),
     ("kinesis-video-webrtc-storage", &["JoinStorageSession", "JoinStorageSessionAsViewer"]),
 ];
@@ -169,7 +169,10 @@ fn coverage() -> String {
 fn model() -> String {
     let mut services: BTreeMap<&str, BTreeMap<&str, Description>> = BTreeMap::new();
     for Entry { name, service, describe, .. } in operations() {
-        services.entry(service).or_default().insert(name, describe());
+        // The AWS models do not tell of operations whose body is a stream.
+        if let Some(describe) = describe {
+            services.entry(service).or_default().insert(name, describe());
+        }
     }
     serde_json::to_string_pretty(&services).unwrap() + "\n"
 }
@@ -194,8 +197,8 @@ fn the_documents_are_those_of_the_list() {
 /// shows that it is read.
 #[test]
 fn every_described_member_is_read() {
-    for entry in operations() {
-        let described = (entry.describe)();
+    for (entry, describe) in operations().filter_map(|entry| Some((entry, entry.describe?))) {
+        let described = describe();
         for member in &described.input {
             let wrong = match member.kind {
                 "string" | "integer" | "boolean" | "blob" | "timestamp" => json!({ "not": "this" }),

@@ -26,6 +26,11 @@ pub const SCHEDULE: Pattern = Pattern {
     text: r"[^\n]{11,100}",
     matches: |text| (11..=100).contains(&text.chars().count()) && !text.contains('\n'),
 };
+/// ResourceARN of the media API.
+pub const MEDIA_ARN: Pattern = Pattern {
+    text: r"arn:aws:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+",
+    matches: |text| text.starts_with("arn:aws:") && is_resource_arn(text),
+};
 /// Version.
 pub const VERSION: Pattern = Pattern { text: "[a-zA-Z0-9]+", matches: is_version };
 /// MediaType.
@@ -35,6 +40,8 @@ pub const MEDIA_TYPE: Pattern =
 pub const KMS_KEY: Pattern = Pattern { text: ".+", matches: is_one_line };
 /// FragmentNumberString.
 pub const DIGITS: Pattern = Pattern { text: "^[0-9]+$", matches: is_digits };
+/// ContinuationToken of GetMedia.
+pub const CONTINUATION_TOKEN: Pattern = Pattern { text: r"^[a-zA-Z0-9_\.\-]+$", matches: is_name };
 /// NextToken of the control plane.
 pub const TOKEN: Pattern = Pattern { text: "[a-zA-Z0-9+/=]*", matches: is_token };
 /// NextToken of archived media.

@@ -228,7 +228,9 @@ impl From<WhipError> for ApiError {
             | WhipError::Fragment(_)
             | WhipError::Restart(_) => Self::invalid(message),
             WhipError::Ingest(IngestError::Catalog(error)) => error.into(),
-            WhipError::Ingest(IngestError::Busy { .. }) => Self::conflict(message),
+            WhipError::Ingest(IngestError::Busy { .. } | IngestError::Connections { .. }) => {
+                Self::conflict(message)
+            }
             WhipError::Ingest(IngestError::Deleted(_)) | WhipError::NoSession => Self::not_found(message),
             WhipError::Ingest(IngestError::Tracks { .. }) => Self::invalid(message),
             WhipError::Ingest(IngestError::UnknownTrack { .. } | IngestError::Log { .. }) => {

@@ -21,16 +21,18 @@ mod webrtc;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::firehose::Deliveries;
-use base::{Clock, Entropy, FragmentMeta, StreamId, StreamName};
+use base::{Clock, Entropy, FragmentMeta, StreamId, StreamName, Timestamp};
 use catalog::NewSource;
-use indexer::Indexer;
+use fragment_log::Log;
+use indexer::{ClockKind, Indexer, Window};
 use ingest::pull::{AddressRules, PullOptions, Pullers, Timing};
-use ingest::{Ingest, IngestOptions, Resume, rtsp, whip};
+use ingest::{Ingest, IngestOptions, Resume, StoredFile, rtsp, whip};
 use playback::Playback;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
@@ -161,12 +163,37 @@ impl Server {
     }
 }
 
-/// Where numbers go on after a restart.
-struct LastRecorded(Arc<Indexer>);
+/// Where numbers go on after a restart, and what a producer has sent before.
+struct Recorded {
+    indexer: Arc<Indexer>,
+    log: Arc<Log>,
+}
 
-impl Resume for LastRecorded {
+/// Fragments that are made in one millisecond and looked at.
+const AT_ONCE: usize = 8;
+
+impl Resume for Recorded {
     fn last(&self, stream: StreamId) -> Option<FragmentMeta> {
-        self.0.last_recorded(stream).map(|entry| entry.meta.clone())
+        self.indexer.last_recorded(stream).map(|entry| entry.meta.clone())
+    }
+
+    fn made_at(
+        &self,
+        stream: StreamId,
+        producer: Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Vec<StoredFile>> + Send + '_>> {
+        Box::pin(async move {
+            let window = Window { clock: ClockKind::Producer, start: Some(producer), end: Some(producer) };
+            let found = self.indexer.range(stream, window, None, AT_ONCE).await.unwrap_or_default();
+            let mut files = Vec::new();
+            for entry in found {
+                // One that does not read is no reason to keep nothing.
+                if let Ok(file) = self.log.read_all(&entry.pieces).await {
+                    files.push((entry.meta.number, file));
+                }
+            }
+            files
+        })
     }
 }
 
@@ -184,7 +211,7 @@ fn assemble(
         catalog: Arc::clone(&catalog),
         clock: Arc::clone(&clock),
         limits: Arc::clone(&limits),
-        resume: Arc::new(LastRecorded(Arc::clone(&indexer))),
+        resume: Arc::new(Recorded { indexer: Arc::clone(&indexer), log: Arc::clone(&log) }),
         timestamps: config.timestamps,
     });
     let options = whip::Options {

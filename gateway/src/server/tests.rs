@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{Clock, SystemClock, SystemEntropy, Timestamp};
+use fixtures::{put_cluster, put_end_of_fragment, put_frame, put_header};
 use http::Request;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
@@ -147,7 +148,7 @@ async fn bad_requests_are_told_in_aws_words() {
     assert_eq!(skewed.status, 403);
     assert!(skewed.json()["message"].as_str().unwrap().starts_with("Signature expired: "), "{skewed:?}");
     assert!(skewed.head.contains("x-amzn-errortype: InvalidSignatureException:http://"));
-    let unknown = running.call("getMedia", json!({})).await;
+    let unknown = running.call("getImages", json!({})).await;
     assert_eq!((unknown.status, unknown.body.contains("UnknownOperationException")), (404, true));
     let malformed = running.call("createStream", json!({ "StreamName": 7 })).await;
     assert!(malformed.head.contains("x-amzn-errortype: SerializationException"), "{malformed:?}");
@@ -258,4 +259,57 @@ async fn a_folder_in_use_and_a_wrong_key_are_refused() {
     std::fs::write(&file, "d3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmctd3I=").unwrap();
     other.master_key_file = Some(file);
     assert!(refused(start(other).await).contains("master key"));
+}
+
+/// Reads until what was read ends, or holds a text.
+async fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains(text) {
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).await.unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(&piece[..count]);
+    }
+    String::from_utf8(read).unwrap()
+}
+
+async fn send_chunk(stream: &mut TcpStream, data: &[u8]) {
+    let size = format!("{:x}\r\n", data.len());
+    stream.write_all(&[size.as_bytes(), data, b"\r\n"].concat()).await.unwrap();
+}
+
+#[tokio::test]
+async fn put_media_is_answered_while_its_body_still_comes() {
+    let running = Running::start().await;
+    running.call("createStream", json!({ "StreamName": "cam", "DataRetentionInHours": 1 })).await;
+    // As the AWS producer SDK for C does: the host without its port, the body not covered.
+    let request = Request::post("/putMedia")
+        .header("host", "127.0.0.1")
+        .header("connection", "keep-alive")
+        .header("transfer-encoding", "chunked")
+        .header("x-amzn-stream-name", "cam")
+        .header("x-amzn-fragment-timecode-type", "RELATIVE")
+        .header("x-amzn-producer-start-timestamp", "1795407508.774");
+    let (mut parts, ()) = request.body(()).unwrap().into_parts();
+    let scope = Scope { region: "us-east-1", service: "kinesisvideo" };
+    sign(&mut parts, b"", &running.credentials, scope, SystemClock.now());
+    let mut head = "POST /putMedia HTTP/1.1\r\nexpect: 100-continue\r\n".to_owned();
+    for (name, value) in &parts.headers {
+        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    let mut stream = running.connect().await;
+    stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+    let answer = read_until(&mut stream, "date: ").await;
+    assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{answer}");
+
+    let first = [put_header(&["D_ANY"]), put_cluster(0), put_frame(1, 0, true, b"one")].concat();
+    send_chunk(&mut stream, &first).await;
+    read_until(&mut stream, r#"{"EventType":"BUFFERING","FragmentTimecode":0,"#).await;
+    send_chunk(&mut stream, &put_end_of_fragment()).await;
+    read_until(&mut stream, r#"{"EventType":"PERSISTED","FragmentTimecode":0,"#).await;
+    send_chunk(&mut stream, &[put_cluster(40), put_frame(1, 0, true, b"two")].concat()).await;
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let rest = read_until(&mut stream, "\r\n0\r\n\r\n").await;
+    assert!(rest.contains(r#"{"EventType":"PERSISTED","FragmentTimecode":40,"#), "{rest}");
+    running.server.stop().await;
 }

@@ -10,11 +10,13 @@ mod describe_stream;
 mod edge;
 mod get_data_endpoint;
 mod get_hls_streaming_session_url;
+mod get_media;
 mod get_media_for_fragment_list;
 mod list_edge_agent_configurations;
 mod list_fragments;
 mod list_streams;
 mod list_tags_for_stream;
+mod put_media;
 mod selector;
 pub mod session;
 mod start_edge_configuration_update;
@@ -27,6 +29,7 @@ mod update_stream;
 use crate::aws::Entry;
 
 const CONTROL: &str = "kinesisvideo";
+const MEDIA: &str = "kinesis-video-media";
 const ARCHIVED_MEDIA: &str = "kinesis-video-archived-media";
 
 /// The operations that are served.
@@ -45,6 +48,8 @@ pub const OPERATIONS: &[Entry] = &[
     Entry::of::<untag_stream::UntagStream>(CONTROL),
     Entry::of::<update_data_retention::UpdateDataRetention>(CONTROL),
     Entry::of::<update_stream::UpdateStream>(CONTROL),
+    Entry::of::<get_media::GetMedia>(MEDIA),
+    Entry::streamed::<put_media::PutMedia>(MEDIA),
     Entry::of::<get_hls_streaming_session_url::GetHlsStreamingSessionUrl>(ARCHIVED_MEDIA),
     Entry::of::<get_media_for_fragment_list::GetMediaForFragmentList>(ARCHIVED_MEDIA),
     Entry::of::<list_fragments::ListFragments>(ARCHIVED_MEDIA),

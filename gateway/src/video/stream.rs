@@ -7,7 +7,7 @@ use catalog::{Action, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::aws::Context;
-use crate::aws::check::Check;
+use crate::aws::check::{Check, Pattern};
 use crate::aws::patterns::{RESOURCE_ARN, STREAM_NAME};
 use crate::aws::values::Epoch;
 use crate::exception::Exception;
@@ -23,10 +23,20 @@ pub struct StreamRef {
 }
 
 impl StreamRef {
+    /// A reference as headers have it.
+    pub fn new(name: Option<String>, arn: Option<String>) -> Self {
+        Self { name, arn }
+    }
+
     /// Names both members.
     pub fn check(&self, check: &mut Check) {
+        self.check_as(RESOURCE_ARN, check);
+    }
+
+    /// Names both members; the services have patterns of their own for the ARN.
+    pub fn check_as(&self, arn: Pattern, check: &mut Check) {
         check.text("StreamName", self.name.as_deref()).length(1, 256).pattern(STREAM_NAME);
-        check.text("StreamARN", self.arn.as_deref()).length(1, 1024).pattern(RESOURCE_ARN);
+        check.text("StreamARN", self.arn.as_deref()).length(1, 1024).pattern(arn);
     }
 
     /// The stream, if it exists and the caller may do this to it.

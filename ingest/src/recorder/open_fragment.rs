@@ -10,10 +10,7 @@ use media::Track;
 use media::mkv::{FileEnds, FragmentWriter};
 
 use super::naming::Job;
-
-/// A fragment is cut into log frames of at most this many bytes, so that a large one does not delay
-/// the small ones of others.
-const PIECE_BYTES: usize = 1024 * 1024;
+use crate::stored::{self, count, duration_ms, pieces};
 
 /// What the log is told of one fragment. Its file's first piece is written last where there are parts:
 /// only then it is known what the file begins with.
@@ -91,44 +88,6 @@ impl OpenFragment {
     }
 
     fn entry(&self, kind: FrameKind, count: u32, payload: Vec<Bytes>) -> Entry {
-        Entry {
-            kind,
-            stream: self.stream,
-            shard: 0,
-            first_sequence: self.meta.number.to_u64(),
-            count,
-            server_time: self.meta.server_timestamp,
-            producer_time: self.meta.producer_timestamp,
-            flags: 0,
-            payload,
-        }
+        stored::entry(self.stream, &self.meta, kind, count, payload)
     }
-}
-
-fn count(entries: &[Entry]) -> u32 {
-    u32::try_from(entries.len()).unwrap_or(u32::MAX)
-}
-
-/// How long a fragment plays: the longest video track, else the longest track.
-fn duration_ms(tracks: &[TrackMeta]) -> u32 {
-    let millis = |track: &TrackMeta| track.duration.saturating_mul(1000) / u64::from(track.timescale.max(1));
-    let longest = |video: bool| tracks.iter().filter(|track| (track.width > 0) == video).map(millis).max();
-    u32::try_from(longest(true).or(longest(false)).unwrap_or(0)).unwrap_or(u32::MAX)
-}
-
-/// Cuts a gather list into pieces of at most [`PIECE_BYTES`], without copying.
-fn pieces(file: impl IntoIterator<Item = Bytes>) -> Vec<Vec<Bytes>> {
-    let mut pieces = Vec::new();
-    let (mut piece, mut room) = (Vec::new(), PIECE_BYTES);
-    for mut part in file {
-        while part.len() > room {
-            piece.push(part.split_to(room));
-            pieces.push(std::mem::take(&mut piece));
-            room = PIECE_BYTES;
-        }
-        room -= part.len();
-        piece.push(part);
-    }
-    pieces.push(piece);
-    pieces
 }

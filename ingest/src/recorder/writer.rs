@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base::{FragmentMeta, FragmentNumber, RunId, Tags};
-use catalog::{CatalogError, Principal, Stream};
-use fragment_log::{LaneId, LogError, RetentionClass};
+use base::{FragmentMeta, Tags};
+use catalog::{Principal, Stream};
+use fragment_log::{LaneId, LogError};
 use tokio::sync::mpsc;
 
 use super::naming::Job;
@@ -15,7 +15,8 @@ use super::open_fragment::OpenFragment;
 use super::throttle::Throttle;
 use crate::health::{Health, Stored};
 use crate::ingest::Hold;
-use crate::{Ingest, IngestError};
+use crate::numbers::Numbers;
+use crate::{Ingest, IngestError, stored};
 
 /// The writer task of one publisher. Holds the stream until everything is on disk.
 pub(super) struct Writer {
@@ -39,20 +40,6 @@ struct Open {
     lane: Option<LaneId>,
     /// What is in force once it is stored.
     numbers: Numbers,
-}
-
-/// The numbers of a stream's fragments, going on where the last publisher left them.
-#[derive(Clone, Debug, Default)]
-struct Numbers {
-    last: Option<FragmentNumber>,
-    run: Option<RunId>,
-    /// HLS ordinals of the last fragment; `None` before the stream's first.
-    last_media: Option<u64>,
-    last_discontinuity: u64,
-    /// The media timeline is broken before the next fragment: a run starts, or one was dropped.
-    broken: bool,
-    /// The last fragment that starts with a key frame and whose successors were all stored.
-    key: Option<FragmentNumber>,
 }
 
 impl Writer {
@@ -83,9 +70,9 @@ impl Writer {
 
     /// Stores one fragment, or a part of one. A full disk costs the fragment, not the recording.
     async fn store(&mut self, job: Job) -> Result<(), IngestError> {
-        let stream = self.permitted()?;
+        let stream = self.ingest.permitted(&self.stream, &self.principal)?;
         if job.begins {
-            self.open = Some(self.numbers.begin(&job, &stream));
+            self.open = Some(Open::new(&job, &stream, self.numbers.clone()));
         }
         // None where the disk was full when an earlier part came: the rest goes with it.
         let Some(Open { fragment, lane, .. }) = &mut self.open else { return Ok(()) };
@@ -109,18 +96,6 @@ impl Writer {
         Ok(())
     }
 
-    /// The stream as it is now, where it still is and may be published to.
-    fn permitted(&self) -> Result<Arc<Stream>, IngestError> {
-        let catalog = &self.ingest.options().catalog;
-        let deleted = || IngestError::Deleted(self.stream.name.clone());
-        let stream = catalog.stream_by_id(self.stream.id).ok_or_else(deleted)?;
-        if catalog.stands(&self.principal) {
-            return Ok(stream);
-        }
-        let (who, stream) = (self.principal.name().to_owned(), self.stream.name.clone());
-        Err(CatalogError::NotAllowed { who, what: "publish to", stream }.into())
-    }
-
     /// What the fragment had since `began` is on disk, if it is kept.
     fn stored(&mut self, ends: bool, began: Duration) {
         let Some(Open { fragment, lane, numbers }) = self.open.take() else { return };
@@ -130,6 +105,7 @@ impl Writer {
                 let took = clock.monotonic().saturating_sub(began);
                 let number = fragment.meta().number;
                 self.health.stored(Stored { number, acked: clock.now(), took });
+                self.ingest.live(self.stream.id).ring();
             }
             Some(_) => self.health.journaled(fragment.meta().duration_ms),
             None => {}
@@ -157,64 +133,31 @@ impl Writer {
     }
 }
 
-impl Numbers {
-    fn resume(ingest: &Ingest, stream: &Stream) -> Self {
-        let options = ingest.options();
-        let newest = options.resume.last(stream.id);
-        let in_log = options.log.last_sequence(stream.id, 0).map(FragmentNumber::from_u64);
-        Self {
-            last: newest.as_ref().map(|meta| meta.number).max(in_log),
-            run: None,
-            last_media: newest.as_ref().map(|meta| meta.media_sequence),
-            last_discontinuity: newest.map_or(0, |meta| meta.discontinuity_sequence),
-            broken: true,
-            key: None,
-        }
-    }
-
-    /// Numbers a fragment. The numbers are used once it is stored.
-    fn begin(&self, job: &Job, stream: &Stream) -> Open {
-        let mut numbers = self.clone();
-        let fragment = OpenFragment::new(stream.id, numbers.number(job));
-        let class = RetentionClass::class_for(stream.retention);
-        let lane = (!stream.retention.is_zero()).then_some(LaneId::Bulk(class));
-        Open { fragment, lane, numbers }
-    }
-
-    fn number(&mut self, job: &Job) -> FragmentMeta {
+impl Open {
+    /// Begins a fragment. The numbers are used once it is stored.
+    fn new(job: &Job, stream: &Stream, mut numbers: Numbers) -> Self {
         let Job { named, server, parameters_changed, starts_with_key, clock, .. } = job;
-        let number = FragmentNumber::next(self.last, *server);
-        let run_id = self.run.filter(|_| !named.starts_run).unwrap_or(RunId(number));
-        let discontinuous = self.broken || named.starts_run || *parameters_changed;
-        let media_sequence = self.last_media.map_or(0, |last| last.saturating_add(1));
-        let first_ever = self.last_media.is_none();
-        self.last_discontinuity += u64::from(discontinuous && !first_ever);
-        (self.last, self.run, self.last_media, self.broken) =
-            (Some(number), Some(run_id), Some(media_sequence), false);
-        self.key = if *starts_with_key { Some(number) } else { self.key };
-        FragmentMeta {
+        let number = numbers.next(*server);
+        let place = numbers.place(number, named.starts_run, *parameters_changed, *starts_with_key);
+        let meta = FragmentMeta {
             number,
             producer_timestamp: named.producer,
             server_timestamp: number.server_timestamp(),
             duration_ms: 0,
             size_bytes: 0,
-            run_id,
+            run_id: place.run,
             run_origin: named.run_origin,
-            media_sequence,
-            discontinuity_sequence: self.last_discontinuity,
+            media_sequence: place.media_sequence,
+            discontinuity_sequence: place.discontinuity_sequence,
             starts_with_key: *starts_with_key,
             clock_source: named.source,
             clock_offset_ms: clock.offset_ms,
             #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
             clock_drift_ppm: clock.drift_ppm.map(|ppm| ppm.round() as i32),
-            decodes_from: self.key.filter(|_| !*starts_with_key),
+            decodes_from: place.decodes_from,
             tracks: Vec::new(),
             tags: Tags::new(),
-        }
-    }
-
-    /// Leaves a fragment out that could not be stored: its number stays used.
-    fn skip(&mut self, meta: &FragmentMeta) {
-        (self.last, self.run, self.broken, self.key) = (Some(meta.number), Some(meta.run_id), true, None);
+        };
+        Self { fragment: OpenFragment::new(stream.id, meta), lane: stored::lane(stream), numbers }
     }
 }

@@ -63,7 +63,7 @@ impl From<std::io::Error> for Refusal {
 impl From<IngestError> for Refusal {
     fn from(error: IngestError) -> Self {
         let status = match &error {
-            IngestError::Busy { .. } => StatusCode::NotEnoughBandwidth,
+            IngestError::Busy { .. } | IngestError::Connections { .. } => StatusCode::NotEnoughBandwidth,
             IngestError::Catalog(error) => catalog_status(error),
             IngestError::Deleted(_) => StatusCode::NotFound,
             // RECORD came before any SETUP.

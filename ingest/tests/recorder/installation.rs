@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use base::{Clock, FragmentMeta, Limits, StreamId, StreamName};
+use base::{Clock, FragmentMeta, Limits, StreamId, StreamName, Timestamp};
 use bytes::Bytes;
 use catalog::{Allow, Catalog, CatalogOptions, Principal, StreamGlob};
 use fixtures::{AUDIO, Arrival, Camera, FakeClock, FaultyDisk, Happening, SeededEntropy, VIDEO};
@@ -16,7 +17,9 @@ use fragment_log::{
     Durable, Entry, Follower, FrameKind, INSTALLATION, LaneId, Location, Log, Lsn, MasterKey, Options,
     RetentionClass,
 };
-use ingest::{Ingest, IngestError, IngestOptions, Publisher, Recorder, Resume, TimestampSource, TrackSource};
+use ingest::{
+    Ingest, IngestError, IngestOptions, Publisher, Recorder, Resume, StoredFile, TimestampSource, TrackSource,
+};
 use tempfile::TempDir;
 
 /// What is on disk, as an index would know it.
@@ -28,6 +31,8 @@ struct Known {
     pieces: BTreeMap<(StreamId, u64), BTreeMap<u32, Location>>,
     fragments: Vec<(StreamId, FragmentMeta, Vec<Location>)>,
     parts: usize,
+    /// Where files are read.
+    log: Option<Weak<Log>>,
 }
 
 impl Follower for Index {
@@ -63,6 +68,25 @@ impl Resume for Index {
         let known = self.0.lock().unwrap();
         let of_stream = known.fragments.iter().filter(|(id, ..)| *id == stream);
         of_stream.map(|(_, meta, _)| meta.clone()).next_back()
+    }
+
+    fn made_at(
+        &self,
+        stream: StreamId,
+        producer: Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Vec<StoredFile>> + Send + '_>> {
+        let known = self.0.lock().unwrap();
+        let log = known.log.clone().and_then(|log| log.upgrade());
+        let of_stream = known.fragments.iter().filter(move |(id, ..)| *id == stream);
+        let then = of_stream.filter(move |(_, meta, _)| meta.producer_timestamp == producer);
+        let found: Vec<_> = then.map(|(_, meta, pieces)| (meta.number, pieces.clone())).collect();
+        Box::pin(async move {
+            let mut files = Vec::new();
+            for (number, pieces) in found {
+                files.push((number, log.as_ref().unwrap().read_all(&pieces).await.unwrap()));
+            }
+            files
+        })
     }
 }
 
@@ -130,6 +154,7 @@ impl Installation {
         };
         let catalog = Catalog::open(Arc::clone(&log), options).unwrap();
         let index = Arc::new(Index::default());
+        index.0.lock().unwrap().log = Some(Arc::downgrade(&log));
         for lane in log.lanes() {
             let mut each = |frame| {
                 index.durable(lane, &[frame]);

@@ -2,6 +2,7 @@
 
 mod crash;
 mod installation;
+mod put_media;
 
 use std::time::Duration;
 

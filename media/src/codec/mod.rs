@@ -42,10 +42,13 @@ pub enum CodecId {
     L16,
     /// VP8: RFC 6386.
     Vp8,
+    /// Any other, or data: stored and given back as it came, and not looked into. The track's codec string is
+    /// Matroska's codec id.
+    Other,
 }
 
 impl CodecId {
-    /// Every codec.
+    /// Every codec that is known here.
     pub const ALL: [Self; 11] = [
         Self::H264,
         Self::H265,
@@ -74,6 +77,7 @@ impl CodecId {
             Self::Pcma => "pcma",
             Self::L16 => "l16",
             Self::Vp8 => "vp8",
+            Self::Other => "other",
         }
     }
 
@@ -86,7 +90,7 @@ impl CodecId {
     pub const fn is_video(self) -> bool {
         match self {
             Self::H264 | Self::H265 | Self::Av1 | Self::Vp9 | Self::Vp8 | Self::Mjpeg => true,
-            Self::Aac | Self::Opus | Self::Pcmu | Self::Pcma | Self::L16 => false,
+            Self::Aac | Self::Opus | Self::Pcmu | Self::Pcma | Self::L16 | Self::Other => false,
         }
     }
 
@@ -112,6 +116,7 @@ impl CodecId {
             Self::Mjpeg => mjpeg::describe(private),
             Self::Opus => opus::describe(private),
             Self::Pcmu | Self::Pcma | Self::L16 => pcm::describe(self, private),
+            Self::Other => Ok(Description::default()),
         }
     }
 

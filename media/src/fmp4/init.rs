@@ -111,7 +111,12 @@ fn sample_entry(track: &Track) -> Result<Codec, MediaError> {
                 .into()
         }
         CodecId::Opus => Opus { audio: audio(), dops: dops(track)?, btrt: None }.into(),
-        codec @ (CodecId::Vp8 | CodecId::Mjpeg | CodecId::Pcmu | CodecId::Pcma | CodecId::L16) => {
+        codec @ (CodecId::Vp8
+        | CodecId::Mjpeg
+        | CodecId::Pcmu
+        | CodecId::Pcma
+        | CodecId::L16
+        | CodecId::Other) => {
             return Err(MediaError::NotInMp4 { codec });
         }
     })

@@ -14,7 +14,13 @@ pub(super) mod id {
     pub(crate) const DOC_TYPE: u32 = 0x4282;
     pub(crate) const DOC_TYPE_VERSION: u32 = 0x4287;
     pub(crate) const DOC_TYPE_READ_VERSION: u32 = 0x4285;
+    pub(crate) const VOID: u32 = 0xEC;
+    pub(crate) const CRC_32: u32 = 0xBF;
     pub(crate) const SEGMENT: u32 = 0x1853_8067;
+    pub(crate) const SEEK_HEAD: u32 = 0x114D_9B74;
+    pub(crate) const CUES: u32 = 0x1C53_BB6B;
+    pub(crate) const CHAPTERS: u32 = 0x1043_A770;
+    pub(crate) const ATTACHMENTS: u32 = 0x1941_A469;
     pub(crate) const INFO: u32 = 0x1549_A966;
     pub(crate) const TIMESTAMP_SCALE: u32 = 0x2A_D7B1;
     pub(crate) const DURATION: u32 = 0x4489;
@@ -29,6 +35,8 @@ pub(super) mod id {
     pub(crate) const LANGUAGE: u32 = 0x22_B59C;
     pub(crate) const CODEC_ID: u32 = 0x86;
     pub(crate) const CODEC_PRIVATE: u32 = 0x63A2;
+    pub(crate) const DEFAULT_DURATION: u32 = 0x23_E383;
+    pub(crate) const CONTENT_ENCODINGS: u32 = 0x6D80;
     pub(crate) const SEEK_PRE_ROLL: u32 = 0x56BB;
     pub(crate) const VIDEO: u32 = 0xE0;
     pub(crate) const PIXEL_WIDTH: u32 = 0xB0;
@@ -40,10 +48,22 @@ pub(super) mod id {
     pub(crate) const BIT_DEPTH: u32 = 0x6264;
     pub(crate) const CLUSTER: u32 = 0x1F43_B675;
     pub(crate) const TIMESTAMP: u32 = 0xE7;
+    pub(crate) const POSITION: u32 = 0xA7;
+    pub(crate) const PREV_SIZE: u32 = 0xAB;
+    pub(crate) const SILENT_TRACKS: u32 = 0x5854;
     pub(crate) const SIMPLE_BLOCK: u32 = 0xA3;
+    pub(crate) const BLOCK_GROUP: u32 = 0xA0;
+    pub(crate) const BLOCK: u32 = 0xA1;
+    pub(crate) const BLOCK_DURATION: u32 = 0x9B;
+    pub(crate) const REFERENCE_BLOCK: u32 = 0xFB;
+    pub(crate) const ENCRYPTED_BLOCK: u32 = 0xAF;
     pub(crate) const TAGS: u32 = 0x1254_C367;
     pub(crate) const TAG: u32 = 0x7373;
     pub(crate) const TARGETS: u32 = 0x63C0;
+    pub(crate) const TAG_TRACK_UID: u32 = 0x63C5;
+    pub(crate) const TAG_EDITION_UID: u32 = 0x63C9;
+    pub(crate) const TAG_CHAPTER_UID: u32 = 0x63C4;
+    pub(crate) const TAG_ATTACHMENT_UID: u32 = 0x63C6;
     pub(crate) const SIMPLE_TAG: u32 = 0x67C8;
     pub(crate) const TAG_NAME: u32 = 0x45A3;
     pub(crate) const TAG_STRING: u32 = 0x4487;
@@ -184,6 +204,16 @@ pub(super) fn vint(bytes: &[u8], max: usize) -> Result<(u64, usize), MediaError>
     }
     let mut bytes = bytes.get(..length).ok_or_else(|| malformed("cut off in an element's header"))?;
     Ok((bytes.get_uint(length), length))
+}
+
+/// As [`vint`], of a stream whose next bytes may be still to come: `None` then.
+pub(super) fn unsigned(bytes: &[u8], max: usize) -> Result<Option<(u64, usize)>, MediaError> {
+    let Some(first) = bytes.first() else { return Ok(None) };
+    let length = first.leading_zeros() as usize + 1;
+    if length <= max && bytes.len() < length {
+        return Ok(None);
+    }
+    vint(bytes, max).map(Some)
 }
 
 #[cfg(test)]

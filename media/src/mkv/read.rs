@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ebml::{Element, Elements, id, malformed, vint};
+use super::block::Block;
+use super::ebml::{Element, Elements, id, malformed};
+use super::entry::Entry;
 use super::timing::{self, Timing};
-use super::write::codec_name;
-use crate::codec::pcm;
-use crate::{CodecId, DecodeOrder, Frame, MediaError, Track};
+use crate::{DecodeOrder, Frame, MediaError, Track};
 
 /// A fragment read back.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,88 +130,15 @@ fn timing_tag(simple: &Element) -> Result<Option<Bytes>, MediaError> {
     Ok(value.filter(|_| named && simple.id == id::SIMPLE_TAG))
 }
 
-/// A TrackEntry, as far as it matters here.
-#[derive(Default)]
-struct Entry {
-    number: Option<u8>,
-    codec_id: Bytes,
-    private: Bytes,
-    width: u32,
-    height: u32,
-    sampling_frequency: f64,
-    channels: u8,
-    bit_depth: u64,
-}
-
-impl Entry {
-    fn read(entry: &Element) -> Result<Self, MediaError> {
-        let mut read = Self { channels: 1, ..Self::default() };
-        for element in entry.children() {
-            let element = element?;
-            match element.id {
-                id::TRACK_NUMBER => read.number = u8::try_from(element.uint()?).ok(),
-                id::CODEC_ID => read.codec_id = element.data,
-                id::CODEC_PRIVATE => read.private = element.data,
-                id::VIDEO | id::AUDIO => read.settings(&element)?,
-                _ => {}
-            }
-        }
-        Ok(read)
-    }
-
-    /// The elements of Video or Audio.
-    fn settings(&mut self, settings: &Element) -> Result<(), MediaError> {
-        for element in settings.children() {
-            let element = element?;
-            match element.id {
-                id::PIXEL_WIDTH => self.width = u32::try_from(element.uint()?).unwrap_or(0),
-                id::PIXEL_HEIGHT => self.height = u32::try_from(element.uint()?).unwrap_or(0),
-                id::SAMPLING_FREQUENCY => self.sampling_frequency = element.float()?,
-                id::CHANNELS => self.channels = u8::try_from(element.uint()?).unwrap_or(0),
-                id::BIT_DEPTH => self.bit_depth = element.uint()?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Which codec it is, and its private data.
-    fn codec(&self) -> Result<(CodecId, Bytes), MediaError> {
-        let named = CodecId::ALL.into_iter().filter(|codec| codec_name(*codec).as_bytes() == self.codec_id);
-        let either_law = |codec: &CodecId| match codec {
-            CodecId::Pcmu | CodecId::Pcma => pcm::is_private_of(*codec, &self.private),
-            _ => true,
-        };
-        let codec = named.into_iter().find(either_law);
-        match codec.ok_or_else(|| malformed("a track of a codec that is not recorded here"))? {
-            CodecId::L16 if self.bit_depth != 16 => Err(malformed("plain samples of other than 16 bits")),
-            // A rate that is no number becomes 0, which is refused.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-            CodecId::L16 => {
-                let rate = self.sampling_frequency as u32;
-                Ok((CodecId::L16, pcm::private(CodecId::L16, rate, self.channels)))
-            }
-            codec @ (CodecId::Vp8 | CodecId::Mjpeg) => Ok((codec, Bytes::new())),
-            codec => Ok((codec, self.private.clone())),
-        }
-    }
-}
-
 fn track(entry: &Element, timing: Option<&Timing>) -> Result<Track, MediaError> {
     let entry = Entry::read(entry)?;
-    let number = entry.number.ok_or_else(|| malformed("a track without a number from 1 to 255"))?;
-    let (codec, private) = entry.codec()?;
     let timescale = match timing {
         Some(timing) => {
-            timing.timescale(number).ok_or_else(|| malformed("a timing tag that lacks a track"))?
+            timing.timescale(entry.number).ok_or_else(|| malformed("a timing tag that lacks a track"))?
         }
         None => BLOCK_TIMESCALE,
     };
-    let mut track = Track::new(number, codec, timescale, private)?;
-    if track.width == 0 && codec.is_video() {
-        (track.width, track.height) = (entry.width, entry.height);
-    }
-    Ok(track)
+    entry.track(timescale)
 }
 
 /// The frames of a cluster, timed by their blocks.
@@ -224,37 +151,31 @@ fn blocks(cluster: &Element, tracks: &[Arc<Track>]) -> Result<Vec<Frame>, MediaE
                 let time = i64::try_from(element.uint()?).ok().filter(|time| *time < i64::MAX / 2);
                 cluster_ms = time.ok_or_else(|| malformed("a cluster beyond the range of time"))?;
             }
-            id::SIMPLE_BLOCK if frames.len() == MAX_FRAMES => {
+            id::SIMPLE_BLOCK | id::BLOCK_GROUP if frames.len() == MAX_FRAMES => {
                 return Err(MediaError::TooLarge { what: "cluster", limit: MAX_FRAMES });
             }
-            id::SIMPLE_BLOCK => frames.push(block(element.data, cluster_ms, tracks)?),
+            id::SIMPLE_BLOCK | id::BLOCK_GROUP => frames.push(frame(&element, cluster_ms, tracks)?),
             _ => {}
         }
     }
     Ok(frames)
 }
 
-/// One SimpleBlock (RFC 9559 §10.2).
-fn block(mut data: Bytes, cluster_ms: i64, tracks: &[Arc<Track>]) -> Result<Frame, MediaError> {
-    let (number, length) = vint(&data, 2)?;
-    let number = u8::try_from(number & !(1 << (7 * length))).ok();
+fn frame(element: &Element, cluster_ms: i64, tracks: &[Arc<Track>]) -> Result<Frame, MediaError> {
+    let Block { track, time, key, data, .. } = Block::read(element)?;
+    let number = u8::try_from(track).ok();
     let number = number.filter(|number| tracks.iter().any(|track| track.number == *number));
     let number = number.ok_or_else(|| malformed("a block of an unknown track"))?;
-    let Some(&[t0, t1, flags]) = data.get(length..).and_then(<[u8]>::first_chunk) else {
-        return Err(malformed("a block that is cut off"));
-    };
-    if flags & 0x06 != 0 {
-        return Err(malformed("a block with lacing"));
-    }
-    let time = cluster_ms + i64::from(i16::from_be_bytes([t0, t1]));
-    let data = data.split_off(length + 3);
-    Ok(Frame { track: number, dts: time, pts: time, duration: 0, key: flags & 0x80 != 0, data })
+    let time = cluster_ms + i64::from(time);
+    Ok(Frame { track: number, dts: time, pts: time, duration: 0, key, data })
 }
 
-/// Gives frames that have only their blocks' times decode times and durations.
-fn order_by_block_times(frames: &mut [Frame], tracks: &[Arc<Track>]) {
+/// Gives frames that have only presentation times, all of a fragment in the order of its blocks, decode
+/// times and durations. The last frame of a track takes the duration of the one before; a lone one has none.
+pub fn order_by_block_times(frames: &mut [Frame], tracks: &[Arc<Track>]) {
     for track in tracks {
-        let (mut order, mut timed) = (DecodeOrder::new(track.number, track.reorder_depth), Vec::new());
+        // All frames are there: none need be guessed at.
+        let (mut order, mut timed) = (DecodeOrder::new(track.number, u8::MAX), Vec::new());
         for frame in frames.iter().filter(|frame| frame.track == track.number) {
             order.push(frame.pts, frame.key, frame.data.clone(), &mut timed);
         }

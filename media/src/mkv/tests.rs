@@ -138,7 +138,61 @@ fn refuses_files_that_lie() {
     assert!(read_fragment(&unknown_track.into()).is_err());
 }
 
+/// The header of a stream, the time and the blocks of its only cluster.
+fn received(stream: &[u8]) -> (Header, u64, Vec<Bytes>) {
+    let mut reader = Reader::new(ReaderLimits { cluster_bytes: 1 << 20, tracks: 3 });
+    reader.push(stream);
+    let (mut header, mut timestamp, mut blocks) = (None, 0, Vec::new());
+    while let Some(event) = reader.next_event().unwrap() {
+        match event {
+            Event::Header(found) => header = Some(found),
+            Event::Cluster(time) => timestamp = time,
+            Event::Block(block) => blocks.push(block.element),
+            Event::ClusterEnd | Event::Tags(_) => {}
+        }
+    }
+    (header.unwrap(), timestamp, blocks)
+}
+
+#[test]
+fn what_a_live_reader_gets_reads_back() {
+    let file = file(&[frame(1, 0, 0, 3000, Bytes::from_static(b"picture"))]);
+    let (header, timestamp, blocks) = received(&file);
+    let meta = meta();
+    let live = Live {
+        info: &header.info,
+        described: &header.described,
+        number: meta.number,
+        server_timestamp: meta.server_timestamp,
+        producer_timestamp: meta.producer_timestamp,
+        tags: &meta.tags,
+        timestamp,
+    };
+    let tail = [closing(meta.number, 0, &Tags::new()), failure(meta.number, 4000, "GONE", false)].concat();
+    let bytes = [&live.head()[..], &blocks.concat(), &tail].concat();
+    let (same, time, again) = received(&[&live.head()[..], &blocks.concat(), &tail[..40]].concat());
+    assert_eq!((same.tracks, time, again), (header.tracks, timestamp, blocks));
+    assert!(bytes.windows(4).any(|text| text == b"GONE"));
+}
+
 proptest! {
+    #[test]
+    fn received_clusters_round_trip(frames in frames()) {
+        let (header, timestamp, blocks) = received(&file(&frames));
+        let received = Received { header: &header, timestamp, blocks: &blocks };
+        let file: Bytes = received.file(&frames).concat().into();
+        let stored = read_fragment(&file).unwrap();
+        prop_assert_eq!(&stored.frames, &frames);
+        prop_assert_eq!(&stored.tracks, &header.tracks);
+        prop_assert!(has_media(&file, &received));
+        let more = Received { timestamp: timestamp + 1, ..received };
+        prop_assert!(!has_media(&file, &more));
+        if let Some((_, fewer)) = blocks.split_last() {
+            let fewer = Received { blocks: fewer, ..received };
+            prop_assert!(!has_media(&file, &fewer));
+        }
+    }
+
     #[test]
     fn fragments_round_trip(frames in frames()) {
         let stored = read_fragment(&file(&frames)).unwrap();

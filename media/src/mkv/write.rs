@@ -156,7 +156,7 @@ pub(super) fn put_ebml_header(out: &mut BytesMut) {
     });
 }
 
-fn info(duration_ms: u32) -> BytesMut {
+pub(super) fn info(duration_ms: u32) -> BytesMut {
     let mut out = BytesMut::with_capacity(512);
     put_master(&mut out, id::INFO, |out| {
         put_uint(out, id::TIMESTAMP_SCALE, 1_000_000);
@@ -169,9 +169,10 @@ fn info(duration_ms: u32) -> BytesMut {
     out
 }
 
-/// Matroska's name of a codec (RFC 9559 §5.1.4.1.21 and the codec registry).
-pub(super) const fn codec_name(codec: CodecId) -> &'static str {
-    match codec {
+/// Matroska's name of a codec (RFC 9559 §5.1.4.1.21 and the codec registry); `None` for those that are not
+/// known here.
+pub(super) const fn codec_name(codec: CodecId) -> Option<&'static str> {
+    Some(match codec {
         CodecId::H264 => "V_MPEG4/ISO/AVC",
         CodecId::H265 => "V_MPEGH/ISO/HEVC",
         CodecId::Av1 => "V_AV1",
@@ -182,6 +183,17 @@ pub(super) const fn codec_name(codec: CodecId) -> &'static str {
         CodecId::Opus => "A_OPUS",
         CodecId::Pcmu | CodecId::Pcma => "A_MS/ACM",
         CodecId::L16 => "A_PCM/INT/BIG",
+        CodecId::Other => return None,
+    })
+}
+
+/// TrackType (RFC 9559 §5.1.4.1.3) of a track by Matroska's name of its codec.
+fn track_type(codec_id: &str) -> u64 {
+    match codec_id.as_bytes() {
+        [b'V', ..] => 1,
+        [b'A', ..] => 2,
+        [b'S', ..] => 17,
+        _ => 33, // metadata
     }
 }
 
@@ -193,10 +205,11 @@ fn put_track(out: &mut BytesMut, track: &Track) {
     put_master(out, id::TRACK_ENTRY, |out| {
         put_uint(out, id::TRACK_NUMBER, track.number.into());
         put_uint(out, id::TRACK_UID, track.number.into());
-        put_uint(out, id::TRACK_TYPE, if track.is_video() { 1 } else { 2 });
+        let codec_id = codec_name(track.codec).unwrap_or(&track.codec_string);
+        put_uint(out, id::TRACK_TYPE, track_type(codec_id));
         put_uint(out, id::FLAG_LACING, 0);
         put_binary(out, id::LANGUAGE, b"und");
-        put_binary(out, id::CODEC_ID, codec_name(track.codec).as_bytes());
+        put_binary(out, id::CODEC_ID, codec_id.as_bytes());
         // Matroska's own elements say all there is to L16.
         if !track.private.is_empty() && track.codec != CodecId::L16 {
             put_binary(out, id::CODEC_PRIVATE, &track.private);
@@ -212,7 +225,7 @@ fn put_track(out: &mut BytesMut, track: &Track) {
                     put_uint(out, id::PIXEL_HEIGHT, track.height.into());
                 });
             }
-        } else {
+        } else if track.codec != CodecId::Other {
             put_audio(out, track);
         }
     });

@@ -59,6 +59,7 @@ targets! {
     log_key_table => log::key_table,
     log_segment => log::segment,
     mkv_fragment => mkv::fragment,
+    mkv_stream => mkv::stream,
     names => text::names,
     onvif_device => onvif::device_answer,
     onvif_probe_matches => onvif::probe_matches,

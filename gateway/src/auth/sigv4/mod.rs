@@ -29,6 +29,7 @@ use chunks::Chain;
 pub use canonical::sha256_hex;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const SKEW: Duration = Duration::from_secs(5 * 60);
 /// A presigned URL lives a week at most.
 const LONGEST_EXPIRY_SECS: u64 = 604_800;
@@ -243,9 +244,36 @@ impl Claim {
             Payload::Undeclared => body_sha256,
             Payload::Digest(declared) if declared == body_sha256 => declared,
             Payload::Digest(_) => return Err(AuthError::BodyDigest),
-            Payload::Unsigned => "UNSIGNED-PAYLOAD",
+            Payload::Unsigned => UNSIGNED,
             Payload::Streaming(literal) => literal,
         };
+        if self.covers(parts, payload, secret) { Ok(()) } else { Err(AuthError::Signature) }
+    }
+
+    /// Checks time and signature of a request whose body is endless, and so not covered: whatever stands for
+    /// it in the signature. Where nothing is declared, clients sign the digest of no body at all, or
+    /// `UNSIGNED-PAYLOAD`.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]; [`AuthError::Incomplete`] for a body in chunks of `aws-chunked`.
+    pub fn verify_head(&self, parts: &Parts, secret: &str, now: Timestamp) -> Result<(), AuthError> {
+        self.check_time(now)?;
+        let empty = sha256_hex(b"");
+        let verified = match &self.payload {
+            Payload::Undeclared => [&*empty, UNSIGNED].iter().any(|form| self.covers(parts, form, secret)),
+            Payload::Digest(declared) => self.covers(parts, declared, secret),
+            Payload::Unsigned => self.covers(parts, UNSIGNED, secret),
+            Payload::Streaming(_) => {
+                return Err(incomplete(
+                    "The body of this operation is not taken in signed chunks: declare UNSIGNED-PAYLOAD.",
+                ));
+            }
+        };
+        if verified { Ok(()) } else { Err(AuthError::Signature) }
+    }
+
+    /// Whether the signature is that of the request with this in its body's place.
+    fn covers(&self, parts: &Parts, payload: &str, secret: &str) -> bool {
         let key = signing_key(secret, &self.date, &self.region, &self.service);
         let queries = canonical::queries(parts.uri.query().unwrap_or(""));
         let matches = |path: &str| {
@@ -258,8 +286,7 @@ impl Claim {
         // Most clients encode the path once more before they sign it, some sign it as it is sent.
         let sent = parts.uri.path();
         let encoded = canonical::encode(sent.as_bytes(), true);
-        let found = matches(sent) || (encoded != sent && matches(&encoded));
-        if found { Ok(()) } else { Err(AuthError::Signature) }
+        matches(sent) || (encoded != sent && matches(&encoded))
     }
 
     /// The body that a verified request means: itself, or what is within its chunks.
@@ -284,7 +311,7 @@ impl Payload {
     fn read(declared: Option<&str>) -> Result<Self, AuthError> {
         match declared {
             None => Ok(Self::Undeclared),
-            Some("UNSIGNED-PAYLOAD") => Ok(Self::Unsigned),
+            Some(UNSIGNED) => Ok(Self::Unsigned),
             Some(text) if text.starts_with("STREAMING-") => Ok(Self::Streaming(text.to_owned())),
             Some(text) if from_hex(text).is_some() => Ok(Self::Digest(text.to_ascii_lowercase())),
             Some(_) => Err(incomplete(

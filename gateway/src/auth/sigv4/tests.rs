@@ -197,3 +197,25 @@ fn half_a_signature_says_what_is_missing() {
     let parts = Request::get("/").body(()).unwrap().into_parts().0;
     assert_eq!(Claim::read(&parts), Ok(None));
 }
+
+#[test]
+fn an_endless_body_is_signed_in_any_of_the_forms_that_producers_have() {
+    let verify =
+        |parts: &Parts| Claim::read(parts).unwrap().expect("a signature").verify_head(parts, SECRET, noon());
+    // The AWS producer SDKs for C and C++: the digest of no body, undeclared; the host without its port.
+    assert_eq!(verify(&signed("/putMedia", &[("x-amzn-stream-name", "cam")], b"", noon())), Ok(()));
+    let declared = |payload: &str| signed("/putMedia", &[("x-amz-content-sha256", payload)], b"", noon());
+    assert_eq!(verify(&declared("UNSIGNED-PAYLOAD")), Ok(()), "the one for Java");
+    assert_eq!(verify(&declared(&sha256_hex(b""))), Ok(()));
+    assert_eq!(verify(&declared(&sha256_hex(b"the first fragment"))), Ok(()), "never held against the body");
+    assert!(matches!(verify(&declared("STREAMING-UNSIGNED-PAYLOAD-TRAILER")), Err(AuthError::Incomplete(_))));
+    // Undeclared, and signed as if it were.
+    let mut undeclared = declared("UNSIGNED-PAYLOAD");
+    let text = undeclared.headers["authorization"].to_str().unwrap().to_owned();
+    assert!(text.contains("x-amz-content-sha256"));
+    undeclared.headers.remove("x-amz-content-sha256");
+    assert_eq!(verify(&undeclared), Err(AuthError::Signature), "what was signed must be there");
+    let mut other = signed("/putMedia", &[("x-amzn-stream-name", "cam")], b"", noon());
+    other.headers.insert("x-amzn-stream-name", "other".parse().unwrap());
+    assert_eq!(verify(&other), Err(AuthError::Signature));
+}
