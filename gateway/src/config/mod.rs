@@ -58,10 +58,8 @@ pub struct Config {
     pub discovery: SocketAddr,
     /// Where changes of streams' states are posted.
     pub webhooks: Vec<Webhook>,
-    /// Networks that webhooks may be in; none for every address but link-local ones.
+    /// Networks that webhooks and delivery streams may reach; none for every address but link-local ones.
     pub outbound_allow: Vec<Network>,
-    /// Networks that may be delivered to; none for every address but link-local ones.
-    pub firehose_allow: Vec<Network>,
     /// Certificates in PEM that sign those of destinations; none for those that the system trusts.
     pub firehose_ca: Option<PathBuf>,
     /// Memory for what is being delivered.
@@ -121,7 +119,6 @@ impl Default for Config {
             discovery: ingest::onvif::GROUP,
             webhooks: Vec::new(),
             outbound_allow: Vec::new(),
-            firehose_allow: Vec::new(),
             firehose_ca: None,
             firehose_memory: Memory(512 * 1024 * 1024),
             free_floor: Share::Percent(5),

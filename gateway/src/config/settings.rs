@@ -81,13 +81,9 @@ pub const SETTINGS: &[Setting] = &[
         |c| &mut c.discovery),
 
     setting("outbound.allow", "outbound-allow", "NETWORKS",
-        "Networks that webhooks may be in, as addresses with prefix lengths and commas between. Default: every address \
-         but link-local ones.",
+        "Networks that webhooks and delivery streams may reach, as addresses with prefix lengths and commas between. \
+         Default: every address but link-local ones.",
         |c| &mut c.outbound_allow),
-    setting("firehose.allow", "firehose-allow", "NETWORKS",
-        "Networks that delivery streams may deliver to, as addresses with prefix lengths and commas between. Default: \
-         every address but link-local ones.",
-        |c| &mut c.firehose_allow),
     setting("firehose.ca", "firehose-ca", "FILE",
         "Certificates in PEM that sign those of destinations. Default: those that the system trusts.",
         |c| &mut c.firehose_ca),

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::native::tests::policy::become_holder;
 use crate::native::tests::world::World;
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/delivery";
@@ -224,4 +225,36 @@ async fn a_stream_as_source_takes_no_records_and_must_exist() {
     let (code, text) = refused(&world, "PutRecord", put).await;
     assert_eq!(code, "InvalidSourceException");
     assert_eq!(text, "This operation is not permitted on KinesisStreamAsSource delivery stream type.");
+}
+
+/// A policy that lets a key make delivery streams does not let it read every stream.
+#[tokio::test]
+async fn a_source_takes_the_right_to_read_it() {
+    let mut world = World::with(0).await;
+    for name in ["clicks", "secrets"] {
+        let made = world.kinesis("CreateStream", &json!({ "StreamName": name, "ShardCount": 1 })).await;
+        assert_eq!(made.status, 200, "{}", made.text());
+    }
+    let statements = json!([
+        { "Effect": "Allow", "Action": "firehose:*", "Resource": "arn:aws:firehose:*:*:deliverystream/orders" },
+        { "Effect": "Allow", "Action": "kinesis:GetRecords", "Resource": "arn:aws:kinesis:*:*:stream/clicks" },
+    ]);
+    become_holder(&mut world, statements).await;
+    let wanted = |delivery: &str, stream: &str| {
+        let arn = format!("arn:aws:kinesis:us-east-1:000000000000:stream/{stream}");
+        let mut input = extended(json!({}));
+        input["DeliveryStreamName"] = json!(delivery);
+        input["DeliveryStreamType"] = json!("KinesisStreamAsSource");
+        input["KinesisStreamSourceConfiguration"] = json!({ "KinesisStreamARN": arn, "RoleARN": ROLE });
+        input
+    };
+    for (input, part) in [
+        (wanted("orders", "secrets"), "kinesis:GetRecords on resource"),
+        (wanted("others", "clicks"), "firehose:CreateDeliveryStream on resource"),
+    ] {
+        let (code, text) = refused(&world, "CreateDeliveryStream", input).await;
+        assert!(code == "AccessDeniedException" && text.contains(part), "{code}: {text}");
+    }
+    ok(&world, "CreateDeliveryStream", wanted("orders", "clicks")).await;
+    assert_eq!(ok(&world, "ListDeliveryStreams", json!({})).await["DeliveryStreamNames"], json!(["orders"]));
 }

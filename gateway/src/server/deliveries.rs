@@ -3,20 +3,44 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ::firehose::{AddressRule, HttpClient, ObjectStore};
-use ingest::pull::{AddressError, AddressRules};
+use ::firehose::{AddressRule, Deliveries, HttpClient, ObjectStore, Options};
+use base::Entropy;
+use outbound::{AddressError, AddressRules};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::ServerError;
 use crate::config::Config;
+use crate::streams::RecordReader;
+
+const MIB: usize = 1024 * 1024;
 
 /// How destinations are reached.
 pub(super) struct Reach {
     /// By HTTP.
-    pub(super) client: HttpClient,
+    client: HttpClient,
     /// The S3 store, where the build has one.
-    pub(super) store: Option<Arc<dyn ObjectStore>>,
+    store: Option<Arc<dyn ObjectStore>>,
+}
+
+impl Reach {
+    /// The delivery streams, which do not run yet.
+    pub(super) fn deliveries(
+        self,
+        config: &Config,
+        records: &Arc<RecordReader>,
+        entropy: &Arc<dyn Entropy>,
+    ) -> Arc<Deliveries> {
+        Deliveries::new(Options {
+            catalog: Arc::clone(&records.catalog),
+            streams: Arc::clone(records) as _,
+            store: self.store,
+            client: self.client,
+            clock: Arc::clone(&records.clock),
+            entropy: Arc::clone(entropy),
+            memory_mib: u32::try_from(config.firehose_memory.0 / MIB).unwrap_or(u32::MAX),
+        })
+    }
 }
 
 /// As configured. Connects to nothing.
@@ -44,15 +68,15 @@ async fn store(_: &HttpClient, _: &Config) -> Option<Arc<dyn ObjectStore>> {
 
 /// Which addresses may be delivered to: the same rules as for pulling, in other words.
 fn rule(config: &Config) -> AddressRule {
-    let rules = AddressRules { allow: config.firehose_allow.clone(), own: Vec::new() };
+    let rules = AddressRules { allow: config.outbound_allow.clone(), own: Vec::new() };
     Arc::new(move |address: SocketAddr| {
         rules.check(address).map_err(|error| match error {
             AddressError::NotUnicast(ip) => format!("{ip} is no address of a destination"),
             AddressError::LinkLocal(ip) => {
-                format!("{ip} is link-local, which is not delivered to unless firehose.allow names it")
+                format!("{ip} is link-local, which is not delivered to unless outbound.allow names it")
             }
             AddressError::NotAllowed(ip) => {
-                format!("{ip} is not among the networks that firehose.allow names")
+                format!("{ip} is not among the networks that outbound.allow names")
             }
             AddressError::Own(own) => format!("{own} is this server's own"),
         })

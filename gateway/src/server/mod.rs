@@ -245,15 +245,7 @@ fn assemble(
         indexer: Arc::clone(&indexer),
         clock: Arc::clone(&clock),
     });
-    let deliveries = Deliveries::new(::firehose::Options {
-        catalog: Arc::clone(&catalog),
-        streams: Arc::clone(&records) as _,
-        store: reach.store,
-        client: reach.client,
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
-        memory_mib: u32::try_from(config.firehose_memory.0 / (1024 * 1024)).unwrap_or(u32::MAX),
-    });
+    let deliveries = reach.deliveries(config, &records, &entropy);
     Ok(Arc::new(App {
         discovery,
         webhooks: Webhooks::new(client, Arc::clone(&clock), Arc::clone(&entropy), hooks),

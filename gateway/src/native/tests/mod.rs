@@ -5,7 +5,7 @@ mod discover;
 mod edge;
 mod encryption;
 mod events;
-mod policy;
+pub(crate) mod policy;
 mod sign_in;
 mod source;
 mod space;

@@ -183,6 +183,29 @@ impl World {
     }
 }
 
+fn reader(
+    catalog: &Arc<Catalog>,
+    data_streams: &Arc<DataStreams>,
+    indexer: &Arc<Indexer>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<RecordReader> {
+    let (catalog, data_streams) = (Arc::clone(catalog), Arc::clone(data_streams));
+    Arc::new(RecordReader { catalog, data_streams, indexer: Arc::clone(indexer), clock: Arc::clone(clock) })
+}
+
+/// They do not run.
+fn deliveries(records: &Arc<RecordReader>, entropy: &Arc<dyn Entropy>) -> Arc<Deliveries> {
+    Deliveries::new(::firehose::Options {
+        catalog: Arc::clone(&records.catalog),
+        streams: Arc::clone(records) as _,
+        store: Some(Arc::default() as Arc<Objects>),
+        client: HttpClient::new(Arc::new(only_loopback), Vec::new()).unwrap(),
+        clock: Arc::clone(&records.clock),
+        entropy: Arc::clone(entropy),
+        memory_mib: 64,
+    })
+}
+
 fn only_loopback(address: SocketAddr) -> Result<(), String> {
     if address.ip().is_loopback() { Ok(()) } else { Err("tests stay on loopback".into()) }
 }
@@ -233,11 +256,14 @@ fn urls() -> BaseUrls {
     }
 }
 
+fn open_log(dir: &std::path::Path, clock: &Arc<dyn Clock>) -> Arc<Log> {
+    let master = MasterKey::from_base64(MASTER).unwrap();
+    Arc::new(Log::open(Options { clock: Arc::clone(clock), ..Options::new(dir, master) }).unwrap())
+}
+
 fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let options =
-        Options { clock: Arc::clone(&clock), ..Options::new(dir, MasterKey::from_base64(MASTER).unwrap()) };
-    let log = Arc::new(Log::open(options).unwrap());
+    let log = open_log(dir, &clock);
     let options = CatalogOptions {
         dir: dir.join("index"),
         account: "000000000000".into(),
@@ -277,25 +303,11 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         timing: Timing::default(),
     });
     let (discovery, webhooks) = outbound(&clock, &entropy);
-    let records = Arc::new(RecordReader {
-        catalog: Arc::clone(&catalog),
-        data_streams: Arc::clone(&data_streams),
-        indexer: Arc::clone(&indexer),
-        clock: Arc::clone(&clock),
-    });
-    let client = HttpClient::new(Arc::new(only_loopback), Vec::new()).unwrap();
-    let deliveries = Deliveries::new(::firehose::Options {
-        catalog: Arc::clone(&catalog),
-        streams: Arc::clone(&records) as _,
-        store: Some(Arc::default() as Arc<Objects>),
-        client,
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
-        memory_mib: 64,
-    });
+    let records = reader(&catalog, &data_streams, &indexer, &clock);
     Arc::new(App {
         discovery,
         webhooks,
+        deliveries: deliveries(&records, &entropy),
         whip: whip::Server::new(options, port(), &["127.0.0.1".parse().unwrap()]).unwrap(),
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),
@@ -309,7 +321,6 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         catalog,
         data_streams,
         records,
-        deliveries,
         subscriptions: Arc::default(),
         indexer,
         ingest,
