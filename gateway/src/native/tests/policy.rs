@@ -7,7 +7,7 @@ use super::world::World;
 use crate::auth::sigv4::signer::Credentials;
 
 /// Goes on as the holder of a new key with this policy; gives the key that was held before.
-async fn become_holder(world: &mut World, statements: Value) -> Credentials {
+pub(super) async fn become_holder(world: &mut World, statements: Value) -> Credentials {
     let policy = json!({ "policy": { "Version": "2012-10-17", "Statement": statements } });
     let made = world.signed(Method::POST, "/v1/keys", &policy.to_string()).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
