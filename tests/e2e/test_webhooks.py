@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from media import clip, ffmpeg_push, finish
+from media import clip, end, ffmpeg_push
 
 SECRET = base64.b64encode(b"a secret of the tests").decode()
 
@@ -60,21 +60,22 @@ def test_changes_of_state_are_posted(fresh, receiver, tmp_path):
     while 'millrace_webhook_waiting_events{webhook="1"' not in server.get("/metrics").body.decode():
         assert time.monotonic() < deadline, server.tail()
         time.sleep(0.05)
-    device = server.device("*")
-    finish(ffmpeg_push(clip(), server.rtsp_url("yard", device)))
-    finish(ffmpeg_push(clip(), server.rtsp_url("door", device)))
+    nobody = {"url": "rtsp://127.0.0.1:9/nobody"}
+    server.request("PUT", "/v1/streams/yard/source", nobody)  # which this webhook is not told of
+    push = ffmpeg_push(clip(), server.rtsp_url("door", server.device("*")))
+    events(receiver, 2)
+    end(push)
     (first, live), (again, _), (_, offline) = events(receiver, 3)
     assert first == again, "what was refused with 503 is posted again"
     assert (live["stream"], live["before"], live["state"], live["reason"]) == ("door", "offline", "live", None)
-    assert (offline["before"], offline["state"]) == ("live", "offline") and "ended its session" in offline["reason"]
+    assert (offline["before"], offline["state"]) == ("live", "offline") and "connection" in offline["reason"]
 
     headers, body = receiver.requests[-1]
     signed = b".".join([headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), body])
     expected = hmac.new(base64.b64decode(SECRET), signed, hashlib.sha256).digest()
     assert headers["webhook-signature"] == "v1," + base64.b64encode(expected).decode()
 
-    camera = {"url": "rtsp://127.0.0.1:9/nobody"}
-    server.request("PUT", "/v1/streams/door/source", camera)
+    server.request("PUT", "/v1/streams/door/source", nobody)
     failing = events(receiver, 4)[3][1]
     assert failing["state"] == "offline" and "does not accept the connection" in failing["reason"]
     metrics = server.get("/metrics").body.decode()

@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::firehose::Deliveries;
 use base::{Clock, Entropy, FragmentMeta, StreamId, StreamName, Timestamp};
 use catalog::NewSource;
 use fragment_log::Log;

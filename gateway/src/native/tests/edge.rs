@@ -5,6 +5,7 @@ use catalog::{NewSource, Secret, SourceTransport};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::policy::become_holder;
 use super::world::{Answer, World};
 
 const HUB: &str = "arn:aws:iot:us-east-1:000000000000:thing/hub";
@@ -159,4 +160,33 @@ async fn configurations_of_a_device_are_listed_a_page_at_a_time() {
         "InvalidArgumentException",
         "NextToken",
     );
+}
+
+#[tokio::test]
+async fn a_policy_decides_for_which_streams() {
+    let mut world = World::with(0).await;
+    let arn = put(&world, "all", "rtsp://192.0.2.7/ch1").await;
+    for name in ["a", "b"] {
+        let made = world.signed(Method::PUT, &format!("/v1/streams/{name}"), "{}").await;
+        assert_eq!(made.status, StatusCode::CREATED);
+        assert_eq!(start(&world, name, config(&arn)).await.status, StatusCode::OK);
+    }
+    let only_a = json!([
+        { "Effect": "Allow", "Action": "kinesisvideo:*", "Resource": "arn:aws:kinesisvideo:*:*:stream/a/*" },
+    ]);
+    become_holder(&mut world, only_a).await;
+    assert_eq!(start(&world, "a", config(&arn)).await.status, StatusCode::OK);
+    refused(
+        &start(&world, "b", config(&arn)).await,
+        401,
+        "AccessDeniedException",
+        "StartEdgeConfigurationUpdate",
+    );
+    let listed = call(&world, "listEdgeAgentConfigurations", &json!({ "HubDeviceArn": HUB })).await.json();
+    let names: Vec<_> =
+        listed["EdgeConfigs"].as_array().unwrap().iter().map(|one| &one["StreamName"]).collect();
+    assert_eq!(names, ["a"]);
+    assert_eq!(world.get("/v1/secrets").await.status, StatusCode::FORBIDDEN);
+    let search = world.signed(Method::POST, "/v1/discover", "{}").await;
+    assert_eq!(search.status, StatusCode::FORBIDDEN);
 }
