@@ -165,6 +165,15 @@ impl Ingest {
         &self.0.put_streams
     }
 
+    /// Takes hold of a stream for a publisher.
+    ///
+    /// # Errors
+    /// [`IngestError::Busy`].
+    pub(crate) fn try_hold(&self, stream: &Stream, peer: SocketAddr) -> Result<Hold, IngestError> {
+        Hold::take(&self.0, stream, peer)
+    }
+
+    /// The same, and a stale publisher gives way.
     pub(crate) async fn hold(&self, stream: &Stream, peer: SocketAddr) -> Result<Hold, IngestError> {
         let mut told = false;
         for _ in 0..TAKE_OVER_TRIES {

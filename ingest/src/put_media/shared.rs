@@ -2,6 +2,7 @@
 //! stored.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,45 +82,36 @@ impl Seat {
     pub(super) async fn take(
         ingest: &Ingest,
         stream: Arc<Stream>,
-        peer: std::net::SocketAddr,
+        peer: SocketAddr,
         connection: u64,
     ) -> Result<Self, IngestError> {
-        if let Some(seat) = Self::join(ingest, &stream, connection)? {
-            return Ok(seat);
+        match Self::enter(ingest, &stream, None, peer, connection) {
+            Err(IngestError::Busy { .. }) => {}
+            entered => return entered,
         }
-        let hold = ingest.hold(&stream, peer).await;
-        // Another connection may have been quicker.
-        if let Some(seat) = Self::join(ingest, &stream, connection)? {
-            return Ok(seat);
-        }
-        let hold = hold?;
-        let health = ingest.health_of(stream.id);
-        health.connected(peer, ingest.options().clock.now());
-        let numbers = Numbers::resume(ingest, &stream);
-        let latest = ingest.options().resume.last(stream.id).map(|meta| meta.producer_timestamp);
-        let state = State {
-            connections: 1,
-            hold: Some(hold),
-            given: numbers.clone(),
-            timeline: Timeline::new(numbers),
-            latest,
-            open: BTreeMap::new(),
-        };
-        let shared = Arc::new(Shared {
-            ingest: ingest.clone(),
-            live: ingest.live(stream.id),
-            stream,
-            health,
-            state: Mutex::new(state),
-            closed: Notify::new(),
-        });
-        lock(ingest.put_streams()).insert(shared.stream.id, Arc::clone(&shared));
-        Ok(Self { shared, connection })
+        // A publisher of another kind that is stale gives way.
+        let hold = ingest.hold(&stream, peer).await?;
+        Self::enter(ingest, &stream, Some(hold), peer, connection)
     }
 
-    fn join(ingest: &Ingest, stream: &Stream, connection: u64) -> Result<Option<Self>, IngestError> {
-        let streams = lock(ingest.put_streams());
-        let Some(shared) = streams.get(&stream.id) else { return Ok(None) };
+    /// Joins the stream's connections, or is the first of them.
+    fn enter(
+        ingest: &Ingest,
+        stream: &Arc<Stream>,
+        hold: Option<Hold>,
+        peer: SocketAddr,
+        connection: u64,
+    ) -> Result<Self, IngestError> {
+        let mut streams = lock(ingest.put_streams());
+        let shared = match streams.get(&stream.id) {
+            Some(shared) => Arc::clone(shared),
+            None => {
+                let hold = hold.map_or_else(|| ingest.try_hold(stream, peer), Ok)?;
+                let shared = Arc::new(Shared::new(ingest, stream, hold, peer));
+                streams.insert(stream.id, Arc::clone(&shared));
+                shared
+            }
+        };
         let mut state = shared.state();
         let most = ingest.options().limits.put_media_connections;
         if state.connections >= most {
@@ -127,7 +119,7 @@ impl Seat {
         }
         state.connections += 1;
         drop(state);
-        Ok(Some(Self { shared: Arc::clone(shared), connection }))
+        Ok(Self { shared, connection })
     }
 
     /// Numbers a fragment that begins. One of another connection that is not whole and does not begin before
@@ -262,6 +254,29 @@ impl Turn {
 }
 
 impl Shared {
+    fn new(ingest: &Ingest, stream: &Arc<Stream>, hold: Hold, peer: SocketAddr) -> Self {
+        let options = ingest.options();
+        let health = ingest.health_of(stream.id);
+        health.connected(peer, options.clock.now());
+        let numbers = Numbers::resume(ingest, stream);
+        let state = State {
+            connections: 0,
+            hold: Some(hold),
+            given: numbers.clone(),
+            timeline: Timeline::new(numbers),
+            latest: options.resume.last(stream.id).map(|meta| meta.producer_timestamp),
+            open: BTreeMap::new(),
+        };
+        Self {
+            ingest: ingest.clone(),
+            live: ingest.live(stream.id),
+            stream: Arc::clone(stream),
+            health,
+            state: Mutex::new(state),
+            closed: Notify::new(),
+        }
+    }
+
     pub(super) fn stream(&self) -> &Arc<Stream> {
         &self.stream
     }

@@ -46,7 +46,7 @@ impl Follower for Index {
                     assert_eq!(before, None, "a piece is written once");
                 }
                 FrameKind::FragmentMeta => {
-                    let meta = serde_json::from_slice(payload.as_ref().unwrap()).unwrap();
+                    let meta = FragmentMeta::unpack(payload.as_ref().unwrap()).unwrap();
                     let pieces = known.pieces.remove(&key).unwrap();
                     assert!(
                         pieces.keys().copied().eq(0..header.count),

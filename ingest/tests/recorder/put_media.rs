@@ -1,5 +1,7 @@
 //! PutMedia connections onto a real log.
 
+#![allow(clippy::unwrap_used, reason = "a test's own machinery")]
+
 use base::{FragmentNumber, Timestamp};
 use fixtures::{put_cluster, put_end_of_fragment, put_frame, put_header, put_tag};
 use ingest::put_media::{Ack, Ending, PutSession, Stop, Timecodes};

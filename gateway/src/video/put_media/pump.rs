@@ -51,9 +51,9 @@ impl Pump {
             },
             None => self.rest(&mut body).await,
         };
-        let refused = matches!(ending, Ending::Refused(_));
+        let finished = ending == Ending::Finished;
         self.session.end(ending).await;
-        if refused {
+        if !finished && self.app.ready.load(Ordering::Acquire) {
             let _ = timeout(LISTENED_FOR, listen(body)).await;
         }
     }
