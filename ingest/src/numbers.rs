@@ -70,6 +70,11 @@ impl Numbers {
         Place { run, media_sequence, discontinuity_sequence: self.last_discontinuity, decodes_from }
     }
 
+    /// Nothing that is placed from here on decodes from what was placed before.
+    pub(crate) fn forget_key(&mut self) {
+        self.key = None;
+    }
+
     /// Leaves a fragment out that could not be stored: its number stays used.
     pub(crate) fn skip(&mut self, meta: &FragmentMeta) {
         (self.last, self.run, self.broken, self.key) = (Some(meta.number), Some(meta.run_id), true, None);

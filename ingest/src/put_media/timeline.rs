@@ -60,6 +60,9 @@ impl Timeline {
         let run_origin = goes_on.map_or(*producer, |last| last.origin);
         let parameters_changed = goes_on.is_some_and(|last| last.tracks != tracks);
         let mut numbers = self.numbers.clone();
+        if goes_on.is_none() {
+            numbers.forget_key();
+        }
         let starts_with_key = starts_with_key(header, &cluster.frames);
         let place = numbers.place(number, goes_on.is_none(), parameters_changed, starts_with_key);
         let frames = since(run_origin, header, &cluster.frames);

@@ -93,6 +93,7 @@ async fn what_is_persisted_is_on_disk_as_it_came() {
     assert_eq!([0, 1, 2].map(|index| metas[index].producer_timestamp.millis() - START.millis()), [0, 40, 80]);
     assert!(metas.iter().all(|meta| meta.run_id == metas[0].run_id), "they follow each other without a gap");
     assert_eq!([true, true, false], [0, 1, 2].map(|index| metas[index].starts_with_key));
+    assert_eq!(metas[2].decodes_from, Some(metas[1].number));
     assert_eq!((metas[2].tracks.len(), &*metas[0].tracks[1].codec_string), (1, "D_SENSOR/RAW"));
     let health = installation.health("cam-1");
     assert_eq!((health.state, health.fragments), (StreamState::Offline, 3));
@@ -107,11 +108,12 @@ async fn what_lies_apart_or_overlaps_is_another_run() {
     }
     producer.end(Ending::Finished).await;
     let mut again = Producer::connect(&installation).await.unwrap();
-    again.fragment(4000, b"y").await.unwrap();
+    again.send(&[put_cluster(4000), put_frame(1, 0, false, b"y")].concat()).await.unwrap();
     again.end(Ending::Finished).await;
     let stored = installation.stored("cam-1");
     let runs: Vec<_> = stored.iter().map(|(meta, _)| meta.discontinuity_sequence).collect();
     assert_eq!(runs, [0, 0, 1, 2]);
+    assert_eq!((stored[3].0.starts_with_key, stored[3].0.decodes_from), (false, None), "of another run");
     assert_eq!(stored.iter().map(|(meta, _)| meta.media_sequence).collect::<Vec<_>>(), [0, 1, 2, 3]);
 }
 
