@@ -91,7 +91,7 @@ async fn serve(mut stream: TcpStream, habits: Habits, heard: &Mutex<String>) {
         let text = String::from_utf8_lossy(&read);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-        if body.len() >= length.parse().unwrap() {
+        if body.len() >= length.parse::<usize>().unwrap() {
             break body.to_owned();
         }
     };

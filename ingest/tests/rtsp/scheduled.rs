@@ -2,8 +2,8 @@
 
 use base::StreamName;
 use catalog::{EdgeSchedule, NewEdge, Secret};
+use fixtures::rtsp::{Habits, RtspCamera};
 
-use crate::camera::{Camera, Habits};
 use crate::pull::Pulling;
 
 /// A time that has been, and one that always is.
@@ -25,7 +25,7 @@ async fn set(pulling: &Pulling, secret_arn: &str, expression: &str) {
 
 #[tokio::test]
 async fn a_camera_is_recorded_while_its_schedule_says_so() {
-    let (pulling, camera) = (Pulling::start().await, Camera::start(Habits::default()).await);
+    let (pulling, camera) = (Pulling::start().await, RtspCamera::start(Habits::default()).await);
     let secret = |url| pulling.hall.catalog.set_media_secret("door".into(), Secret::new(url));
     let arn = secret(camera.url("")).await.unwrap().arn.clone();
     set(&pulling, &arn, NEVER).await;
@@ -36,7 +36,7 @@ async fn a_camera_is_recorded_while_its_schedule_says_so() {
     set(&pulling, &arn, NEVER).await;
     pulling.until("the end", |pulling| pulling.health().is_none() && camera.count("TEARDOWN") == 1).await;
 
-    let other = Camera::start(Habits::default()).await;
+    let other = RtspCamera::start(Habits::default()).await;
     set(&pulling, &arn, ALWAYS).await;
     pulling.until("the camera again", |_| camera.count("PLAY") == 2).await;
     secret(other.url("")).await.unwrap();

@@ -35,7 +35,7 @@ const LIMITS: ReaderLimits = ReaderLimits { cluster_bytes: 100_000, tracks: 3 };
 /// A producer's stream. It tells the same in one portion and in many, and every cluster it tells of can be
 /// stored and read back.
 pub(crate) fn stream(input: &[u8]) {
-    let (events, whole) = memory::in_proportion(input.len(), || self::events(input, usize::MAX));
+    let (events, whole) = memory::in_proportion(input.len(), || events(input, usize::MAX));
     assert_eq!(self::events(input, 700), (events.clone(), whole));
     let (mut header, mut timestamp, mut blocks) = (None, 0, Vec::new());
     for event in events {
