@@ -24,6 +24,7 @@ export interface StreamDetail extends StreamSummary {
   clock_offset_ms: number | null;
   clock_drift_ppm: number | null;
   peer: string | null;
+  has_source: boolean;
   source: SourceHealth | null;
   health?: {
     packets_lost: number;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::format::{
     BLOCK, BatchHead, FRAME_HEADER_BYTES, Footer, FooterRow, FormatError, FrameHeader, FrameKind, FrameSlot,
@@ -17,6 +18,9 @@ use crate::{Damage, LaneId, LogError};
 /// A segment that a server is writing looks unfinished at times; it is read so often before its
 /// state is called damage.
 const LOOKS: usize = 3;
+/// … and so often, with a pause each time, while its first block is empty: a slow disk is about to write it.
+const LOOKS_AT_BLANK: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Reads the segment. `each` is told the payloads of commands, and how many bytes were read.
 pub(super) fn look_at(
@@ -27,7 +31,7 @@ pub(super) fn look_at(
     each: &mut dyn FnMut(Part<'_>),
 ) -> Result<Look, LogError> {
     let mut look = Look::default();
-    for _ in 0..LOOKS {
+    for looks in 1..=LOOKS_AT_BLANK {
         let segment = Segment::open(io, layout, lane, number)?;
         look = Look::default();
         match freed::read(io, layout, lane, number)? {
@@ -35,8 +39,11 @@ pub(super) fn look_at(
             Err(damage) => look.damages.push(damage),
         }
         look.segment(&segment, keys, each)?;
-        if look.damages.is_empty() {
+        if look.damages.is_empty() || looks >= LOOKS && !look.blank {
             break;
+        }
+        if look.blank {
+            std::thread::sleep(PAUSE);
         }
     }
     Ok(look)
@@ -60,6 +67,8 @@ pub(super) struct Look {
     /// The freed frames of the segment, by offset.
     noted: BTreeMap<u64, u32>,
     pub(super) torn: bool,
+    /// Whether nothing is in its first block.
+    blank: bool,
     pub(super) damages: Vec<Damage>,
     /// Everything up to here was on disk, says some batch.
     durable: Lsn,
@@ -78,6 +87,7 @@ impl Look {
         let header = segment.header()?;
         if let Err(FormatError(what)) = header {
             self.damages.push(Damage::plain(&segment.path, 0..BLOCK.min(size), what));
+            self.blank = is_zero(segment, 0..BLOCK.min(size))?;
         }
         let (footer, footer_at) = segment.footer()?.unzip();
         // Only sealing leaves a size between blocks.

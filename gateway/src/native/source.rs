@@ -161,6 +161,11 @@ impl From<&Edge> for ShownEdge {
     }
 }
 
+/// Whether a stream has a source, in the configuration file or in the catalog.
+pub(super) fn exists(app: &App, stream: &Stream) -> bool {
+    app.pullers.configured(&stream.name).is_some() || app.catalog.source(stream.id).is_some()
+}
+
 async fn show(
     State(app): State<Arc<App>>,
     Caller(who): Caller,

@@ -62,6 +62,7 @@ const DETAIL: &[Field] = &[
     Field::optional("clock_offset_ms", Kind::Number, "camera's clock minus the server's"),
     Field::optional("clock_drift_ppm", Kind::Number, "how much too fast the camera's media clock runs"),
     Field::optional("peer", Kind::Text, "where the publisher sends from"),
+    Field::new("has_source", Kind::Boolean, "whether it is pulled, always or by a schedule"),
     Field::optional("source", Kind::Object(source::HEALTH), "how pulling from its source is doing"),
     Field::optional(
         "health",
@@ -169,6 +170,7 @@ struct Detail {
     clock_offset_ms: Option<i64>,
     clock_drift_ppm: Option<i32>,
     peer: Option<String>,
+    has_source: bool,
     source: Option<PullHealth>,
 }
 
@@ -278,6 +280,7 @@ fn detail(app: &App, stream: &Stream) -> Detail {
         clock_drift_ppm: meta.and_then(|meta| meta.clock_drift_ppm),
         peer: health.as_ref().and_then(|health| health.peer).map(|peer| peer.to_string()),
         health,
+        has_source: source::exists(app, stream),
         source: app.pullers.health(stream.id),
     }
 }

@@ -383,7 +383,7 @@ async fn nothing_is_sent_where_nothing_may_be() {
         (format!("rtsp://{own}/door"), "this server's own"),
         ("rtsp://169.254.169.254:80/x".into(), "link-local"),
         ("rtsp://[::ffff:169.254.169.254]:80/x".into(), "link-local"),
-        ("rtsp://0.0.0.0:554/x".into(), "no address of a camera"),
+        ("rtsp://0.0.0.0:554/x".into(), "no address of one host"),
     ] {
         pulling.set(&url, SourceTransport::Auto).await;
         pulling.until_waiting(words).await;

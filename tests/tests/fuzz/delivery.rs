@@ -12,7 +12,9 @@ pub(crate) fn answer(input: &[u8]) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let taken = memory::in_proportion(2 * input.len(), || check_answer("id-1", &headers, input).is_ok());
     if taken {
-        assert!(serde_json::from_slice::<serde_json::Value>(input).unwrap()["requestId"] == "id-1");
+        // Members that are passed over may hold what is no text.
+        let read = serde_json::from_slice::<serde_json::Value>(input);
+        assert!(read.map_or(true, |read| read["requestId"] == "id-1"));
         assert!(check_answer("id-2", &headers, input).is_err());
     }
 }
