@@ -4,6 +4,7 @@
 //! [`crate::streams::OPERATIONS`], [`crate::firehose::OPERATIONS`]). The lists are the only ones: paths, metrics, `docs/api-coverage.md`
 //! and the comparison with the AWS service models all come from them.
 
+mod cbor;
 pub mod check;
 pub mod event_stream;
 #[cfg(test)]

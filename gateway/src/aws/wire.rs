@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::cbor::counts_fit;
 use crate::exception::{Code, Exception};
 
 /// The form of one request, and so of its answer.
@@ -53,6 +54,7 @@ impl Wire {
         let read = match self {
             Self::RestJson => serde_json::from_slice(body).map_err(|error| error.to_string()),
             Self::Json => serde_json::from_slice(body).map_err(|error| in_aws_words(&error.to_string())),
+            Self::Cbor if !counts_fit(body) => Err("A list or map ends before its last entry".to_owned()),
             Self::Cbor => ciborium::from_reader(&body[..]).map_err(|error| match error {
                 ciborium::de::Error::Semantic(_, text) => in_aws_words(&text),
                 broken => broken.to_string(),
