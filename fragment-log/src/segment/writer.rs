@@ -10,9 +10,9 @@ use crate::format::{BLOCK, BatchHead, Footer, FooterRow, FrameSlot, Lsn, Segment
 use crate::io::{File, Io};
 use crate::reserve::Reserve;
 
-/// Space is reserved in steps of this, so that neither a short segment nor a small disk pays for a
-/// whole segment at once.
-const ALLOCATE_STEP: u64 = 16 * 1024 * 1024;
+/// What is reserved first. From then on as much again as there is, so that neither a short segment nor a
+/// small disk pays for a whole segment at once, and a busy lane seldom waits for the file system.
+const FIRST_ALLOCATED: u64 = 16 * 1024 * 1024;
 
 /// The segment that a lane writes.
 pub(crate) struct SegmentWriter {
@@ -24,7 +24,8 @@ pub(crate) struct SegmentWriter {
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn File>,
     allocated: u64,
-    step: u64,
+    /// More is reserved only as it is written: the last batch and the footer.
+    segment_bytes: u64,
     staging: Staging,
 }
 
@@ -37,7 +38,6 @@ impl SegmentWriter {
         header: SegmentHeader,
         segment_bytes: u64,
     ) -> Result<Self, LogError> {
-        let step = segment_bytes.clamp(BLOCK, ALLOCATE_STEP).next_multiple_of(BLOCK);
         let mut writer = Self {
             header,
             end: BLOCK,
@@ -45,7 +45,7 @@ impl SegmentWriter {
             path: path.to_owned(),
             file: file.into(),
             allocated: 0,
-            step,
+            segment_bytes: segment_bytes.next_multiple_of(BLOCK),
             staging: Staging::default(),
         };
         writer.allocate(BLOCK)?;
@@ -104,7 +104,8 @@ impl SegmentWriter {
         if end <= self.allocated {
             return Ok(());
         }
-        let stepped = (self.allocated + self.step).max(end);
+        let doubled = self.allocated + self.allocated.max(FIRST_ALLOCATED);
+        let stepped = doubled.min(self.segment_bytes).max(end);
         let reserve = |until: u64| self.file.allocate(self.allocated, until - self.allocated);
         self.allocated = match reserve(stepped).map_err(LogError::io("write", &self.path)) {
             Ok(()) => stepped,
