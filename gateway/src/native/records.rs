@@ -206,7 +206,9 @@ impl Reading {
         }
         let piece = self.piece().await.unwrap_or_else(|refused| {
             self.over = true;
-            line(&json!({ "error": { "code": refused.code, "message": refused.message } }))
+            let mut lines = Vec::new();
+            line(&mut lines, &json!({ "error": { "code": refused.code, "message": refused.message } }));
+            lines
         });
         Some(Bytes::from(piece))
     }
@@ -214,7 +216,9 @@ impl Reading {
     /// The next lines: as soon as there are records, or when nothing was told for a while.
     async fn piece(&mut self) -> Result<Vec<u8>, ApiError> {
         if !std::mem::replace(&mut self.begun, true) {
-            return Ok(self.mark(None));
+            let mut lines = Vec::new();
+            self.mark(&mut lines, None);
+            return Ok(lines);
         }
         loop {
             self.check()?;
@@ -222,13 +226,13 @@ impl Reading {
             let taken = self.tail.take(ReadLimits { records, ..PIECE }).await?;
             self.left -= taken.len();
             self.moved |= !taken.is_empty();
-            let mut lines: Vec<u8> =
-                taken.into_iter().flat_map(|told| line(&RecordLine::new(told))).collect();
+            let mut lines = Vec::new();
+            taken.into_iter().for_each(|told| line(&mut lines, &RecordLine::new(told)));
             let end = self.end();
             self.over = end.is_some();
             let silent = self.app.clock.monotonic().saturating_sub(self.told);
             if self.over || silent >= if self.moved { MARK } else { HEARTBEAT } {
-                lines.extend(self.mark(end));
+                self.mark(&mut lines, end);
             }
             if !lines.is_empty() {
                 return Ok(lines);
@@ -262,14 +266,14 @@ impl Reading {
     }
 
     /// The line that says where to go on.
-    fn mark(&mut self, end: Option<&'static str>) -> Vec<u8> {
+    fn mark(&mut self, lines: &mut Vec<u8>, end: Option<&'static str>) {
         (self.told, self.moved) = (self.app.clock.monotonic(), false);
         let place = Place { stream: self.stream, next: self.tail.places() };
         let cursor = self.app.sealer.seal(Purpose::RecordCursor, &place);
         let behind_ms = u64::try_from(self.tail.behind().as_millis()).unwrap_or(u64::MAX);
         match end {
-            Some(end) => line(&json!({ "cursor": cursor, "behind_ms": behind_ms, "end": end })),
-            None => line(&json!({ "cursor": cursor, "behind_ms": behind_ms })),
+            Some(end) => line(lines, &json!({ "cursor": cursor, "behind_ms": behind_ms, "end": end })),
+            None => line(lines, &json!({ "cursor": cursor, "behind_ms": behind_ms })),
         }
     }
 }
@@ -304,10 +308,9 @@ impl RecordLine {
     }
 }
 
-fn line(value: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(value).expect("lines have text keys and no fallible parts");
-    line.push(b'\n');
-    line
+fn line(lines: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(&mut *lines, value).expect("lines have text keys and no fallible parts");
+    lines.push(b'\n');
 }
 
 #[cfg(test)]
