@@ -263,7 +263,8 @@ export const api = {
     const window = query({ start: start.toISOString(), end: end.toISOString(), buckets, q });
     return call<Timeline>("GET", `${stream(name)}/timeline${window}`);
   },
-  dataStreams: async () => (await call<{ data_streams: DataStreamSummary[] }>("GET", "/v1/data-streams")).data_streams,
+  dataStreams: async (kind: DataStreamSummary["kind"]) =>
+    (await call<{ data_streams: DataStreamSummary[] }>("GET", `/v1/data-streams${query({ kind })}`)).data_streams,
   dataStream: (name: string) => call<DataStreamDetail>("GET", dataStream(name)),
   recordsUrl: (name: string, asked: Record<string, string | undefined>) =>
     `${dataStream(name)}/records${query({ follow: "true", ...asked })}`,
