@@ -31,10 +31,12 @@ Examples:
   millrace tail orders --json | jq -r 'select(.partition_key == \"7\") | .data'
   millrace tail fragments.front-door --limit 1            the next fragment of a camera
 
-A line is time, shard, partition key and data. Data that is no text is shown in hex; control characters are
-written out. With --json a line is an object: shard_id, sequence_number, arrived, partition_key, encoding
-(text or base64), data, size_bytes. When the server goes away, it is tried again until it is back; nothing is
-missed or told twice. Ctrl-C and a reader that went away (head) end it with 0.";
+A line is time, shard, partition key and data. Data that is no text is shown in hex; control
+characters are written out. With --json a line is an object: shard_id, sequence_number, arrived,
+partition_key, encoding (text or base64), data, size_bytes.
+
+When the server goes away, it is tried again until it is back; nothing is missed or told twice.
+Ctrl-C and a reader that went away (head) end it with 0.";
 
 /// What to print.
 #[derive(Args)]
