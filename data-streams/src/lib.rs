@@ -21,6 +21,7 @@ mod retention;
 mod sequence;
 mod shard;
 mod streams;
+mod traffic;
 
 pub use hash::{hash_key, shard_of};
 pub use put::{NewRecord, Placed};
@@ -29,3 +30,4 @@ pub use record::{Record, RecordBatch, RecordError};
 pub use retention::Swept;
 pub use sequence::{SequenceError, SequenceNumber, shard_id};
 pub use streams::DataStreams;
+pub use traffic::{Flow, Minute, Passed, SECONDS, Traffic};

@@ -13,6 +13,7 @@ use crate::record::{Record, RecordBatch};
 use crate::sequence::SequenceNumber;
 use crate::shard::ShardState;
 use crate::streams::DataStreams;
+use crate::traffic::Passed;
 
 /// A record to put.
 #[derive(Clone, Debug)]
@@ -99,6 +100,7 @@ impl DataStreams {
         shard: u32,
         records: Vec<Record>,
     ) -> Result<(u64, Timestamp), LogError> {
+        let bytes = records.iter().map(|record| record.size() as u64).sum();
         let batch = RecordBatch(records);
         let (count, limit) = (batch.0.len(), u32::MAX as usize);
         let payload =
@@ -108,6 +110,7 @@ impl DataStreams {
         let (first, arrived, submitted) =
             self.submit(&state, wanted, entry(stream, shard, count, payload)).await?;
         submitted.wait().await?;
+        state.written.add(self.clock.monotonic(), Passed { records: count as u64, bytes });
         Ok((first, arrived))
     }
 

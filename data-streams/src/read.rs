@@ -12,6 +12,7 @@ use crate::index::{Frame, Next, Span, Want};
 use crate::record::RecordBatch;
 use crate::shard::ShardState;
 use crate::streams::DataStreams;
+use crate::traffic::Passed;
 
 /// Where to begin (ShardIteratorType).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,9 @@ impl DataStreams {
             }
         }
         let Filling { records, next, .. } = filling;
+        let bytes =
+            records.iter().map(|record| (record.data.len() + record.partition_key.len()) as u64).sum();
+        state.read.add(self.clock.monotonic(), Passed { records: records.len() as u64, bytes });
         let last = records.last().map_or(horizon, |record: &ReadRecord| record.arrived);
         let behind = if next >= state.durable() { Duration::ZERO } else { now.since(last) };
         Ok(Batch { records, next, behind })

@@ -8,6 +8,7 @@ use fragment_log::{Durable, Follower, FrameHeader, FrameKind, LaneId, Location, 
 use tokio::sync::watch;
 
 use crate::index::{Frame, ShardIndex};
+use crate::traffic::Flow;
 
 /// A stream's shard.
 pub(crate) type ShardKey = (StreamId, u32);
@@ -20,6 +21,10 @@ pub(crate) struct ShardState {
     index: Mutex<ShardIndex>,
     /// The index after the last durable record.
     durable: watch::Sender<u64>,
+    /// What is put.
+    pub written: Flow,
+    /// What is read.
+    pub read: Flow,
 }
 
 /// How the next frame is numbered.
@@ -35,7 +40,13 @@ pub(crate) struct Numbers {
 impl ShardState {
     fn new(next: u64) -> Self {
         let numbers = Numbers { next, time: Timestamp::MIN, lane: None };
-        Self { numbers: Mutex::new(numbers), index: Mutex::default(), durable: watch::Sender::new(next) }
+        Self {
+            numbers: Mutex::new(numbers),
+            index: Mutex::default(),
+            durable: watch::Sender::new(next),
+            written: Flow::default(),
+            read: Flow::default(),
+        }
     }
 
     pub fn numbers(&self) -> MutexGuard<'_, Numbers> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base::Timestamp;
 use bytes::Bytes;
 use catalog::DataStreamUpdate;
-use data_streams::{ReadLimits, SequenceNumber, Start};
+use data_streams::{Passed, ReadLimits, SECONDS, SequenceNumber, Start};
 use fragment_log::LogError;
 use world::{ALL, HOUR, World, records, texts};
 
@@ -251,4 +251,20 @@ async fn large_and_empty_records_come_back_from_disk() {
     let found = running.read(&stream, 0, 0).await;
     assert_eq!(found.records.iter().map(|r| r.data.len()).collect::<Vec<_>>(), [10 * 1024 * 1024, 0]);
     assert!(found.records[0].data.iter().all(|byte| *byte == 7));
+}
+
+#[tokio::test]
+async fn what_is_put_and_read_is_counted_by_shard_and_second() {
+    let world = World::new();
+    let running = world.start();
+    let stream = running.stream("orders", 1).await;
+    assert_eq!(running.streams.traffic(&stream, 0).last, None);
+    let arrived = running.now();
+    running.put(&stream, &records(0..3)).await;
+    running.read(&stream, 0, 0).await;
+    world.clock.advance(Duration::from_secs(1));
+    let traffic = running.streams.traffic(&stream, 0);
+    let expected = Passed { records: 3, bytes: 3 * ("key 0".len() + "value 0".len()) as u64 };
+    assert_eq!((traffic.written[SECONDS - 1], traffic.read[SECONDS - 1]), (expected, expected));
+    assert_eq!(traffic.last, Some(arrived));
 }

@@ -23,6 +23,8 @@ pub enum Purpose {
     ShardIterator,
     /// `next_cursor` of the native API.
     NativePage,
+    /// `cursor` of a data stream's records in the native API.
+    RecordCursor,
     /// `POST /v1/streams/{name}/urls`.
     SignedUrl,
     /// The one-time link that signs in.
@@ -37,6 +39,7 @@ impl Purpose {
             Self::AwsPage(operation) => return format!("aws-page:{operation}").into_bytes(),
             Self::ShardIterator => "shard-iterator",
             Self::NativePage => "native-page",
+            Self::RecordCursor => "record-cursor",
             Self::SignedUrl => "signed-url",
             Self::SignInLink => "sign-in-link",
         };

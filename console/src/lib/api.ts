@@ -104,6 +104,70 @@ export interface Timeline {
   more_events: boolean;
 }
 
+export interface Rate {
+  records_per_second: number;
+  bytes_per_second: number;
+}
+
+export interface DataStreamSummary {
+  name: string;
+  arn: string;
+  kind: "records" | "fragments";
+  video_stream: string | null;
+  created: string;
+  retention_hours: number;
+  shard_count: number;
+  consumer_count: number;
+  in: Rate | null;
+  out: Rate | null;
+  last_record: string | null;
+}
+
+export interface Shard {
+  shard_id: string;
+  starting_hash_key: string;
+  ending_hash_key: string;
+  in: Rate;
+  out: Rate;
+  last_record: string | null;
+}
+
+export interface Second {
+  records: number;
+  bytes: number;
+}
+
+export interface DataStreamDetail extends DataStreamSummary {
+  in: Rate;
+  out: Rate;
+  shards: Shard[];
+  consumers: { name: string; arn: string; created: string }[];
+  in_by_second: Second[];
+  out_by_second: Second[];
+}
+
+export interface Outlet {
+  kind: "destination" | "backup";
+  to: string;
+  deliveries: number;
+  records: number;
+  bytes: number;
+  failures: number;
+  failed_records: number;
+  expired_records: number;
+  waiting_since: string | null;
+  lag_seconds: number;
+  last_error: { at: string; text: string } | null;
+}
+
+export interface Delivery {
+  name: string;
+  arn: string;
+  created: string;
+  source: string | null;
+  outlets: Outlet[];
+}
+
 export interface Info {
   version: string;
   region: string;
@@ -127,8 +191,11 @@ export class ApiError extends Error {
   }
 }
 
+/** What the page sends with every request, so that it is told to sign in. */
+export const PAGE_HEADERS = { "x-millrace-console": "1" };
+
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const init: RequestInit = { method, headers: { "x-millrace-console": "1" }, credentials: "same-origin" };
+  const init: RequestInit = { method, headers: { ...PAGE_HEADERS }, credentials: "same-origin" };
   if (body !== undefined) {
     init.headers = { ...init.headers, "content-type": "application/json" };
     init.body = JSON.stringify(body);
@@ -139,6 +206,11 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   } catch {
     throw new ApiError(0, "Unreachable", "Millrace does not answer. Is it still running?");
   }
+  return (await read(response, path)) as T;
+}
+
+/** The JSON of an answer; what it refuses is thrown. */
+export async function read(response: Response, path: string): Promise<unknown> {
   const text = await response.text();
   let answer: any = null;
   try {
@@ -150,8 +222,10 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
     const error = answer?.error ?? {};
     throw new ApiError(response.status, error.code ?? "Error", error.message ?? `${path} answered ${response.status}`);
   }
-  return answer as T;
+  return answer;
 }
+
+const dataStream = (name: string) => `/v1/data-streams/${encodeURIComponent(name)}`;
 
 const stream = (name: string) => `/v1/streams/${encodeURIComponent(name)}`;
 
@@ -189,6 +263,12 @@ export const api = {
     const window = query({ start: start.toISOString(), end: end.toISOString(), buckets, q });
     return call<Timeline>("GET", `${stream(name)}/timeline${window}`);
   },
+  dataStreams: async (kind: DataStreamSummary["kind"]) =>
+    (await call<{ data_streams: DataStreamSummary[] }>("GET", `/v1/data-streams${query({ kind })}`)).data_streams,
+  dataStream: (name: string) => call<DataStreamDetail>("GET", dataStream(name)),
+  recordsUrl: (name: string, asked: Record<string, string | undefined>) =>
+    `${dataStream(name)}/records${query({ follow: "true", ...asked })}`,
+  deliveries: async () => (await call<{ deliveries: Delivery[] }>("GET", "/v1/deliveries")).deliveries,
   hlsUrl: (name: string, start?: Date, end?: Date) =>
     `${stream(name)}/hls/index.m3u8${query({ start: start?.toISOString(), end: end?.toISOString() })}`,
   clipUrl: (name: string, start: Date, end: Date) =>

@@ -1,5 +1,7 @@
 // Times as people read and type them. The page shows local time; the API speaks UTC.
 
+import { duration } from "./amounts";
+
 const pad = (value: number, digits = 2) => String(value).padStart(digits, "0");
 
 export function clockText(at: Date): string {
@@ -17,11 +19,7 @@ export function inputText(at: Date): string {
 
 /** How long ago, in the largest unit that says something: `4 s`, `12 min`, `3 h`, `2 d`. */
 export function ago(at: Date, now: Date): string {
-  const seconds = Math.max(0, Math.round((now.getTime() - at.getTime()) / 1000));
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86_400)} d`;
+  return duration(Math.max(0, (now.getTime() - at.getTime()) / 1000));
 }
 
 /**

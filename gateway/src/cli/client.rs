@@ -1,6 +1,6 @@
-//! One signed request to the server that runs on a data folder.
+//! Signed requests to the server that runs on a data folder.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use crate::server::{ADDRESSES, Addresses};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
+/// Of an answer's head.
+const HEAD_BYTES: u64 = 64 * 1024;
 
 /// The running server's native API, with the root key.
 pub(super) struct Client {
@@ -41,22 +43,43 @@ impl Client {
     pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CliError> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let unreachable = |source| CliError::Unreachable { address: self.server.to_string(), source };
-        let answer = self.send(method, path, &body).map_err(unreachable)?;
+        let answer = self.exchange(method, path, &body).map_err(unreachable)?;
         let refused = |what: &str| CliError::Refused(what.to_owned());
         let (head, text) = answer.split_once("\r\n\r\n").ok_or_else(|| refused("no HTTP answer"))?;
-        let status = head.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
-        let value: Value = serde_json::from_str(text).unwrap_or(Value::Null);
-        match status {
-            Some(200..=299) => Ok(value),
-            Some(status) => {
-                let message = value["error"]["message"].as_str().unwrap_or(text);
-                Err(refused(&format!("{status} {message}")))
-            }
+        match status(head) {
+            Some(200..=299) => Ok(serde_json::from_str(text).unwrap_or(Value::Null)),
+            Some(status) => Err(refused(&told(status, text))),
             None => Err(refused("no HTTP status")),
         }
     }
 
-    fn send(&self, method: Method, path: &str, body: &str) -> io::Result<String> {
+    /// An answer of JSON lines, which is read while it comes.
+    ///
+    /// # Errors
+    /// [`CliError::Refused`] where asking again is of no use; [`CliError::Unreachable`] where it may be.
+    pub fn lines(&self, path: &str) -> Result<Lines, CliError> {
+        let unreachable = |source| CliError::Unreachable { address: self.server.to_string(), source };
+        // The body of an HTTP/1.0 answer ends with the connection, and has no chunks to be put together.
+        let stream = self.send(Method::GET, path, "", "HTTP/1.0").map_err(unreachable)?;
+        let mut lines = Lines(BufReader::new(stream));
+        let head = lines.head().map_err(unreachable)?;
+        match status(&head) {
+            Some(200) => Ok(lines),
+            Some(status @ 400..=499) => Err(CliError::Refused(told(status, &lines.rest()))),
+            Some(status) => Err(unreachable(io::Error::other(told(status, &lines.rest())))),
+            None => Err(unreachable(io::Error::other("no HTTP status"))),
+        }
+    }
+
+    fn exchange(&self, method: Method, path: &str, body: &str) -> io::Result<String> {
+        let stream = self.send(method, path, body, "HTTP/1.1")?;
+        let mut answer = Vec::new();
+        stream.take(MOST_BYTES).read_to_end(&mut answer)?;
+        String::from_utf8(answer).map_err(io::Error::other)
+    }
+
+    /// Sends a request; the answer can be read from what is given back.
+    fn send(&self, method: Method, path: &str, body: &str, version: &str) -> io::Result<TcpStream> {
         let (mut parts, ()) = Request::builder()
             .method(method)
             .uri(path)
@@ -67,7 +90,7 @@ impl Client {
             .into_parts();
         let scope = Scope { region: &self.region, service: "kinesisvideo" };
         sign(&mut parts, body.as_bytes(), &self.credentials, scope, SystemClock.now());
-        let mut text = format!("{} {} HTTP/1.1\r\n", parts.method, parts.uri);
+        let mut text = format!("{} {} {version}\r\n", parts.method, parts.uri);
         for (name, value) in &parts.headers {
             let value = value.to_str().map_err(io::Error::other)?;
             text += &format!("{name}: {value}\r\n");
@@ -77,9 +100,51 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.write_all(text.as_bytes())?;
-        let mut answer = Vec::new();
-        stream.take(MOST_BYTES).read_to_end(&mut answer)?;
-        String::from_utf8(answer).map_err(io::Error::other)
+        Ok(stream)
+    }
+}
+
+/// The status of an answer's head.
+fn status(head: &str) -> Option<u16> {
+    head.split(' ').nth(1)?.parse().ok()
+}
+
+/// What an error says, by its body.
+fn told(status: u16, body: &str) -> String {
+    let value: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+    format!("{status} {}", value["error"]["message"].as_str().unwrap_or(body))
+}
+
+/// The lines of an answer's body, as they come.
+pub(super) struct Lines(BufReader<TcpStream>);
+
+impl Lines {
+    /// The next line, without its end; `None` where the connection ended, in a line or between two.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where nothing came for half a minute; whatever else breaks a connection.
+    pub fn next(&mut self) -> io::Result<Option<String>> {
+        let mut line = String::new();
+        (&mut self.0).take(MOST_BYTES).read_line(&mut line)?;
+        Ok(line.strip_suffix('\n').map(str::to_owned))
+    }
+
+    /// Whether the next line is here already.
+    pub fn is_ready(&self) -> bool {
+        self.0.buffer().contains(&b'\n')
+    }
+
+    fn head(&mut self) -> io::Result<String> {
+        let (mut head, mut limited) = (String::new(), (&mut self.0).take(HEAD_BYTES));
+        while limited.read_line(&mut head)? > 2 {}
+        Ok(head)
+    }
+
+    /// The body of an error; as much as came.
+    fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        let _ = (&mut self.0).take(HEAD_BYTES).read_to_end(&mut rest);
+        String::from_utf8_lossy(&rest).into_owned()
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) enum CliError {
     NoDataFolder(PathBuf),
     #[error("{0}")]
     Arguments(String),
+    #[error("no server answers for {}: start it with `millrace serve`, or name its data folder with --data DIR ({cause})", data.display())]
+    NotRunning { data: PathBuf, cause: String },
     #[error("the running server refuses: {0}")]
     Refused(String),
     #[error("the data folder is in use, but its server at {address} does not answer: {source}")]

@@ -8,6 +8,7 @@ mod keys;
 mod logging;
 mod serve;
 mod settings;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -36,6 +37,7 @@ Examples:
   millrace serve --demo                                    try it: prints a link that signs you in
   millrace serve --data /var/lib/millrace --http 0.0.0.0:4567
   millrace keys create --stream 'yard-*' --allow publish,create
+  millrace tail orders --from 5m                           a data stream's records, as they arrive
   millrace config example > millrace.toml                  every setting, commented";
 
 #[derive(Subcommand)]
@@ -75,6 +77,12 @@ SIGTERM and SIGINT end it: open fragments are stored, then it exits with 0.")]
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// Print the records of a data stream as they arrive
+    #[command(after_help = tail::EXAMPLES)]
+    Tail {
+        #[command(flatten)]
+        options: tail::Options,
+    },
     /// Check every stored byte, also beside a running server
     #[command(after_help = "\
 Examples:
@@ -106,15 +114,33 @@ enum ConfigCommand {
     Example,
 }
 
-/// Where the data folder is and what opens it.
+/// Where the data folder is.
 #[derive(Args)]
-struct Folder {
+struct Place {
     /// A TOML file, for where the data folder and the master key are
     #[arg(long, value_name = "FILE", env = "MILLRACE_CONFIG")]
     config: Option<PathBuf>,
     /// The data folder
     #[arg(long, value_name = "DIR", env = "MILLRACE_DATA")]
     data: Option<PathBuf>,
+}
+
+impl Place {
+    fn config(self) -> Result<Config, CliError> {
+        let mut config = Config::default();
+        if let Some(file) = self.config {
+            config.read(&file)?;
+        }
+        config.data = self.data.unwrap_or(config.data);
+        Ok(config)
+    }
+}
+
+/// Where the data folder is and what opens it.
+#[derive(Args)]
+struct Folder {
+    #[command(flatten)]
+    place: Place,
     /// The master key's file; MILLRACE_MASTER_KEY (base64 of 32 bytes) overrides it
     #[arg(long, value_name = "FILE", env = "MILLRACE_MASTER_KEY_FILE")]
     master_key_file: Option<PathBuf>,
@@ -130,11 +156,7 @@ struct Folder {
 
 impl Folder {
     fn config(self) -> Result<Config, CliError> {
-        let mut config = Config::default();
-        if let Some(file) = self.config {
-            config.read(&file)?;
-        }
-        config.data = self.data.unwrap_or(config.data);
+        let mut config = self.place.config()?;
         if let Some(file) = self.master_key_file {
             config.master_key_file = Some(file);
             config.master_key_command.clear();
@@ -179,6 +201,7 @@ fn dispatch(command: Command) -> Result<ExitCode, CliError> {
         Command::CheckConfig { config, settings } => config::check(config, &settings),
         Command::Config { command: ConfigCommand::Example } => print(&crate::config::example()),
         Command::Keys { command } => keys::run(command),
+        Command::Tail { options } => tail::run(options),
         Command::Verify { options } => verify::run(options),
         Command::Reindex { folder } => index::reindex(&folder.existing()?),
         Command::Version => print(&format!("millrace {}\n", env!("CARGO_PKG_VERSION"))),

@@ -5,6 +5,7 @@
 
 mod caller;
 mod clip;
+mod data_streams;
 mod deliveries;
 mod discover;
 mod encryption;
@@ -20,6 +21,7 @@ mod openapi;
 pub mod page;
 mod params;
 mod probe;
+mod records;
 mod refusal;
 mod retention;
 mod route;
@@ -64,6 +66,8 @@ static ROUTES: &[&[&Route]] = &[
     urls::ROUTES,
     whip::ROUTES,
     fragments::ROUTES,
+    data_streams::ROUTES,
+    records::ROUTES,
     deliveries::ROUTES,
     session::ROUTES,
     sign_in::ROUTES,

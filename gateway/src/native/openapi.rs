@@ -91,6 +91,7 @@ fn responses(route: &Route) -> Value {
         Answer::Joined(status, some, others) => {
             (*status, content("application/json", &object(some.iter().chain(*others))))
         }
+        Answer::Lines(status, fields) => (*status, content("application/x-ndjson", &object(*fields))),
         Answer::Tags(status) => (*status, content("application/json", &tags())),
         Answer::Other(status, kind) => (*status, content(kind, &json!({}))),
         Answer::Empty(status) => (*status, json!({})),

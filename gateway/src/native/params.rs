@@ -69,6 +69,23 @@ impl Params {
         number.ok_or_else(|| bad(name, &format!("must be a whole number from {least} to {most}")))
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        let read = |text: &str| text.parse().map_err(|_| bad(name, "must be true or false"));
+        self.text(name).map(read).transpose()
+    }
+
+    /// One of these words.
+    pub(super) fn choice(
+        &self,
+        name: &str,
+        words: &[&'static str],
+    ) -> Result<Option<&'static str>, ApiError> {
+        let known = |text: &str| words.iter().find(|word| **word == text).copied();
+        let read = |text| known(text).ok_or_else(|| bad(name, &format!("must be {}", words.join(" or "))));
+        self.text(name).map(read).transpose()
+    }
+
     /// `start`, `end` and `clock`.
     pub(super) fn window(&self) -> Result<Window, ApiError> {
         let clock = self.text("clock").map(clock).transpose()?.unwrap_or(ClockKind::Producer);

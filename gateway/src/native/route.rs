@@ -122,6 +122,8 @@ pub(super) enum Answer {
     Tags(u16),
     /// No body.
     Empty(u16),
+    /// JSON lines: objects with some of these members.
+    Lines(u16, &'static [Field]),
     /// Something else, of this media type.
     Other(u16, &'static str),
 }

@@ -43,7 +43,7 @@ use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::router::router;
 use crate::seal::Sealer;
-use crate::streams::RecordReader;
+use crate::streams::{FragmentReads, RecordReader};
 use crate::webhooks::{self, Webhook, Webhooks};
 
 use self::deliveries::Reach;
@@ -243,6 +243,7 @@ fn assemble(
         data_streams: Arc::clone(&data_streams),
         indexer: Arc::clone(&indexer),
         clock: Arc::clone(&clock),
+        fragment_reads: FragmentReads::default(),
     });
     let deliveries = reach.deliveries(config, &records, &entropy);
     Ok(Arc::new(App {

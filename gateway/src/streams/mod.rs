@@ -37,15 +37,17 @@ mod subscription;
 pub mod subscriptions;
 mod tag_resource;
 mod tags;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod untag_resource;
 
 use crate::aws::Entry;
 
-pub use reader::{ReadError, RecordReader};
-pub use stream::{Found, lookup};
+pub use reader::{FragmentReads, ReadError, RecordReader, video_name};
+pub use stream::{Found, fragments_of, lookup, lookup_name, retention_hours};
 pub use tags::check_charset;
+pub use tail::{Tail, Told};
 
 const SERVICE: &str = "kinesis";
 

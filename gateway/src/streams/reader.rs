@@ -1,14 +1,17 @@
 //! Reading records: of a data stream from the log, of a video stream's fragments from the index.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base::{Clock, FragmentNumber};
+use base::{Clock, FragmentNumber, StreamId};
 use bytes::Bytes;
 use catalog::{Catalog, FRAGMENTS_PREFIX};
-use data_streams::{Batch, DataStreams, ReadLimits, ReadRecord, Start};
+use data_streams::{
+    Batch, DataStreams, Flow, Minute, Passed, ReadLimits, ReadRecord, SECONDS, Start, Traffic,
+};
 use fragment_log::LogError;
-use indexer::{FragmentEntry, IndexError, Indexer, Window};
+use indexer::{ClockKind, FragmentEntry, IndexError, Indexer, Window};
 
 use super::stream::Found;
 use crate::exception::Exception;
@@ -27,6 +30,27 @@ pub struct RecordReader {
     pub indexer: Arc<Indexer>,
     /// The clock of the installation.
     pub clock: Arc<dyn Clock>,
+    /// What was read of video streams' fragments.
+    pub fragment_reads: FragmentReads,
+}
+
+/// Counters of those streams whose fragments somebody reads.
+#[derive(Debug, Default)]
+pub struct FragmentReads(Mutex<HashMap<StreamId, Flow>>);
+
+impl FragmentReads {
+    fn add(&self, stream: StreamId, at: Duration, more: Passed) {
+        let mut flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !flows.contains_key(&stream) {
+            flows.retain(|_, flow| !flow.is_still(at));
+        }
+        flows.entry(stream).or_default().add(at, more);
+    }
+
+    fn minute(&self, stream: StreamId, now: Duration) -> Minute {
+        let flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        flows.get(&stream).map_or([Passed::default(); SECONDS], |flow| flow.minute(now))
+    }
 }
 
 /// Why records are not read.
@@ -108,17 +132,45 @@ impl RecordReader {
         let mut next = if entries.is_empty() { durable.max(from) } else { from };
         for entry in entries {
             let record = self.fragment(found, entry).await?;
-            size += record.data.len() + record.partition_key.len();
-            if size > limits.bytes && !records.is_empty() {
+            let larger = size + record.data.len() + record.partition_key.len();
+            if larger > limits.bytes && !records.is_empty() {
                 break;
             }
+            size = larger;
             next = record.index + 1;
             records.push(record);
         }
+        let passed = Passed { records: records.len() as u64, bytes: size as u64 };
+        self.fragment_reads.add(found.stream.id, self.clock.monotonic(), passed);
         let now = self.clock.now();
         let last = records.last().map_or(now, |record: &ReadRecord| record.arrived);
         let behind = if next >= self.durable(found, 0) { Duration::ZERO } else { now.since(last) };
         Ok(Batch { records, next, behind })
+    }
+
+    /// What went through a shard in the last minute.
+    ///
+    /// # Errors
+    /// [`ReadError::Index`] where the index fails.
+    pub async fn traffic(&self, found: &Found, shard: u32) -> Result<Traffic, ReadError> {
+        if !found.fragments {
+            return Ok(self.data_streams.traffic(&found.stream, shard));
+        }
+        let (now, mut written) = (self.clock.now(), [Passed::default(); SECONDS]);
+        let start = Some(now - Duration::from_secs(SECONDS as u64));
+        let window = Window { clock: ClockKind::Server, start, end: None };
+        let entries = self.indexer.range(found.stream.id, window, None, FRAGMENTS).await?;
+        let last = entries.last().map(|entry| entry.meta.server_timestamp);
+        for entry in entries {
+            let ago = usize::try_from(now.since(entry.meta.server_timestamp).as_secs()).unwrap_or(SECONDS);
+            if let Some(second) = (SECONDS - 1).checked_sub(ago) {
+                // Without its tags, which are another look into the log.
+                let bytes = FragmentInfo::new(video_name(found), entry.meta).to_json().len() as u64;
+                written[second].add(Passed { records: 1, bytes });
+            }
+        }
+        let read = self.fragment_reads.minute(found.stream.id, self.clock.monotonic());
+        Ok(Traffic { written, read, last })
     }
 
     async fn fragment(&self, found: &Found, entry: FragmentEntry) -> Result<ReadRecord, IndexError> {
@@ -126,9 +178,19 @@ impl RecordReader {
         let mut meta = entry.meta;
         meta.tags = tags;
         let (index, arrived) = (meta.number.to_u64(), meta.server_timestamp);
-        let name = found.stream.name.as_str();
-        let name = name.strip_prefix(FRAGMENTS_PREFIX).unwrap_or(name).to_owned();
-        let data = FragmentInfo::new(&name, meta).to_json();
-        Ok(ReadRecord { index, arrived, partition_key: Bytes::from(name), data: Bytes::from(data) })
+        let name = video_name(found);
+        let data = FragmentInfo::new(name, meta).to_json();
+        Ok(ReadRecord {
+            index,
+            arrived,
+            partition_key: Bytes::from(name.to_owned()),
+            data: Bytes::from(data),
+        })
     }
+}
+
+/// The video stream that a stream of fragments stands for.
+pub fn video_name(found: &Found) -> &str {
+    let name = found.stream.name.as_str();
+    name.strip_prefix(FRAGMENTS_PREFIX).unwrap_or(name)
 }

@@ -119,7 +119,8 @@ fn find_by_name(app: &App, text: &str) -> Result<Found, Exception> {
     lookup_name(&app.catalog, text).ok_or_else(|| absent(app, text))
 }
 
-fn lookup_name(catalog: &Catalog, text: &str) -> Option<Found> {
+/// The stream of this name, or the fragments of a video stream.
+pub fn lookup_name(catalog: &Catalog, text: &str) -> Option<Found> {
     let name = StreamName::new(text).ok()?;
     if let Some(stream) = catalog.data_stream(&name) {
         return Some(Found { stream, fragments: false });

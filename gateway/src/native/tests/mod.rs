@@ -1,6 +1,7 @@
 //! The native API as its clients see it.
 
 mod answers;
+mod data_streams;
 mod discover;
 mod edge;
 mod encryption;

@@ -32,7 +32,7 @@ use crate::metrics::Metrics;
 use crate::native::SignInLinks;
 use crate::router::router;
 use crate::seal::Sealer;
-use crate::streams::RecordReader;
+use crate::streams::{FragmentReads, RecordReader};
 use crate::webhooks::Webhooks;
 
 /// Base64 of 32 bytes.
@@ -189,8 +189,13 @@ fn reader(
     indexer: &Arc<Indexer>,
     clock: &Arc<dyn Clock>,
 ) -> Arc<RecordReader> {
-    let (catalog, data_streams) = (Arc::clone(catalog), Arc::clone(data_streams));
-    Arc::new(RecordReader { catalog, data_streams, indexer: Arc::clone(indexer), clock: Arc::clone(clock) })
+    Arc::new(RecordReader {
+        catalog: Arc::clone(catalog),
+        data_streams: Arc::clone(data_streams),
+        indexer: Arc::clone(indexer),
+        clock: Arc::clone(clock),
+        fragment_reads: FragmentReads::default(),
+    })
 }
 
 /// They do not run.
