@@ -5,6 +5,7 @@
 
 mod caller;
 mod clip;
+mod clock_corrections;
 mod deliveries;
 mod discover;
 mod encryption;
@@ -31,6 +32,7 @@ mod streams;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timeline;
+mod timestamps;
 mod urls;
 mod viewer;
 pub mod whip;
@@ -53,6 +55,8 @@ static ROUTES: &[&[&Route]] = &[
     labels::ROUTES,
     events::ROUTES,
     retention::ROUTES,
+    timestamps::ROUTES,
+    clock_corrections::ROUTES,
     source::ROUTES,
     secrets::ROUTES,
     probe::ROUTES,

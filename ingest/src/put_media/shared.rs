@@ -217,8 +217,9 @@ impl Turn {
             shared.live.abandon(&self.live);
             return Ok(Some(number));
         }
-        let (meta, file, timeline) = shared.state().timeline.place(self.number, cluster, timecodes);
-        shared.health.fragment(&meta, clock(meta.clock_source));
+        let synced = shared.ingest.options().clock.synchronized();
+        let (meta, file, timeline) = shared.state().timeline.place(self.number, cluster, timecodes, synced);
+        shared.health.fragment(&meta, clock(&meta));
         let lane = stored::lane(&stream);
         if let Some(lane) = lane {
             let options = shared.ingest.options();
@@ -310,7 +311,7 @@ impl Shared {
 }
 
 /// A producer's clock, of which nothing else is known.
-fn clock(source: ClockSource) -> ClockHealth {
+fn clock(meta: &FragmentMeta) -> ClockHealth {
     ClockHealth {
         source,
         offset_ms: None,
@@ -318,6 +319,7 @@ fn clock(source: ClockSource) -> ClockHealth {
         reports_untrusted: false,
         rate_mismatch: false,
         skew_clamped: false,
+        server_synced: meta.server_clock_synced,
     }
 }
 

@@ -122,7 +122,7 @@ fn record_parts(
         }
         if arrival - observed >= SECOND {
             observed = arrival;
-            assembler.wall_clock(clock.now(), clock.monotonic());
+            assembler.wall_clock(clock.now(), clock.monotonic(), clock.synchronized());
         }
         let index = usize::from(track) - 1;
         match what {
