@@ -263,7 +263,11 @@ fn deliveries(page: &mut Page, app: &App) {
 /// Whether the system's clock is kept right; nothing where the system does not tell.
 fn clock(page: &mut Page, app: &App) {
     if let Some(synchronized) = app.clock.synchronized() {
-        page.family("millrace_clock_synchronized", "gauge", "1 where something keeps the system's clock right.");
+        page.family(
+            "millrace_clock_synchronized",
+            "gauge",
+            "1 where something keeps the system's clock right.",
+        );
         page.sample("millrace_clock_synchronized", &[], u8::from(synchronized));
     }
 }

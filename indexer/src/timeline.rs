@@ -34,8 +34,14 @@ impl Timeline {
         let (start, end) = (start.millis(), end.millis());
         let count = i64::try_from(buckets).unwrap_or(1).min(end - start);
         let edge = |at: i64| Timestamp::from_millis(edge(start, end, count, at));
-        let bucket =
-            |at| Bucket { start: edge(at), end: edge(at + 1), covered_ms: 0, clash_ms: 0, fragments: 0, bytes: 0 };
+        let bucket = |at| Bucket {
+            start: edge(at),
+            end: edge(at + 1),
+            covered_ms: 0,
+            clash_ms: 0,
+            fragments: 0,
+            bytes: 0,
+        };
         Ok(Self { start, end, buckets: (0..count).map(bucket).collect(), reached: i64::MIN })
     }
 

@@ -29,7 +29,11 @@ const BUCKET: &[Field] = &[
     Field::new("start", Kind::Time, "where it begins"),
     Field::new("end", Kind::Time, "where it ends, exclusive"),
     Field::new("covered_ms", Kind::Number, "milliseconds of it that there is footage of"),
-    Field::new("clash_ms", Kind::Number, "milliseconds of it that more than one run claims: a clock went back"),
+    Field::new(
+        "clash_ms",
+        Kind::Number,
+        "milliseconds of it that more than one run claims: a clock went back",
+    ),
     Field::new("fragments", Kind::Number, "fragments that start in it"),
     Field::new("bytes", Kind::Number, "their size"),
 ];

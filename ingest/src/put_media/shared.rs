@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base::{ClockSource, FragmentNumber, StreamId, Timestamp};
+use base::{FragmentMeta, FragmentNumber, StreamId, Timestamp};
 use catalog::{Principal, Stream};
 use fragment_log::LogError;
 use media::live::LiveFragment;
@@ -313,7 +313,7 @@ impl Shared {
 /// A producer's clock, of which nothing else is known.
 fn clock(meta: &FragmentMeta) -> ClockHealth {
     ClockHealth {
-        source,
+        source: meta.clock_source,
         offset_ms: None,
         drift_ppm: None,
         reports_untrusted: false,

@@ -346,7 +346,7 @@ proptest! {
                 }
                 Nonsense::SourceChanged => assembler.source_changed(index, &mut jobs),
                 Nonsense::WallClock { ms } => {
-                    assembler.wall_clock(Timestamp::from_millis(ms), at);
+                    assembler.wall_clock(Timestamp::from_millis(ms), at, None);
                 }
                 Nonsense::Part => jobs.extend(assembler.part()),
             }
