@@ -12,6 +12,12 @@ pub trait Clock: Send + Sync {
 
     /// Time since some fixed moment of this process; never steps back.
     fn monotonic(&self) -> Duration;
+
+    /// Whether something keeps the system's wall time right, as the kernel sees it (adjtimex(2): not `STA_UNSYNC`).
+    /// `None` where nobody tells.
+    fn synchronized(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// The machine's own clocks.

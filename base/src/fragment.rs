@@ -216,6 +216,9 @@ pub struct FragmentMeta {
     /// have been coming for two minutes.
     #[serde(default)]
     pub clock_drift_ppm: Option<i32>,
+    /// Whether the server's clock was kept right when the fragment began (NTP), where the system tells.
+    #[serde(default)]
+    pub server_clock_synced: Option<bool>,
     /// The fragment whose key frame decoding has to begin with, where this one does not start with one and there
     /// is any.
     #[serde(default)]

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::data_stream::DataStreamRecord;
 use crate::delivery::DeliveryRecord;
 use crate::stream::StreamRecord;
-use crate::{AccessKey, CatalogError, Checkpoint, Consumer, Device, Hold, MediaSecret, Source};
+use crate::{
+    AccessKey, CatalogError, Checkpoint, ClockCorrection, Consumer, Device, Hold, MediaSecret, Source,
+};
 
 /// The version that this program writes, and the only one that it reads.
 const VERSION: u32 = 1;
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     KeyDestroyed(StreamId),
     /// An evidence hold is as said from now on: set, or cleared.
     PutHold(Hold),
+    /// The times of a run are wrong by so much, as far as is known now.
+    PutClockCorrection(ClockCorrection),
     /// Of these video streams, fragments below these numbers are given up, held ones aside: to make room, or
     /// by a limit of bytes.
     RaiseFloors(Vec<(StreamId, FragmentNumber)>),
@@ -116,7 +120,7 @@ pub fn stream_name(command: &[u8]) -> Option<(StreamId, StreamName)> {
 mod tests {
     use super::*;
     use crate::{Allow, Edge, EdgeSchedule, NewStream, Secret, SourceTransport, StreamGlob};
-    use base::{Tags, Timestamp, TimestampSource};
+    use base::{RunId, Tags, Timestamp, TimestampSource};
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -173,6 +177,16 @@ mod tests {
                 let (id, reason) = (text.clone(), text);
                 let stream = StreamId(stream);
                 Command::PutHold(Hold { stream, id, start, end, reason, set_by: by, set: start, cleared })
+            },
+        )
+    }
+
+    fn any_clock_correction() -> impl Strategy<Value = Command> {
+        (any::<[u64; 2]>(), any::<i64>(), ".{0,20}", any_time()).prop_map(
+            |([stream, run], delta_ms, text, set)| {
+                let (stream, run) = (StreamId(stream), RunId(FragmentNumber::from_u64(run)));
+                let (reason, set_by) = (text.clone(), text);
+                Command::PutClockCorrection(ClockCorrection { stream, run, delta_ms, reason, set_by, set })
             },
         )
     }
@@ -320,6 +334,7 @@ mod tests {
             any_consumer(),
             any_credential(),
             any_hold(),
+            any_clock_correction(),
             any_source(),
             any_media_secret(),
             any::<u64>().prop_map(|id| Command::DeleteSource(StreamId(id))),

@@ -18,6 +18,7 @@
 
 mod access_key;
 mod catalog;
+mod clock_correction;
 mod command;
 mod credentials_file;
 mod data_stream;
@@ -45,6 +46,7 @@ mod writer;
 
 pub use access_key::AccessKey;
 pub use catalog::{Catalog, CatalogOptions};
+pub use clock_correction::{ClockCorrection, NewClockCorrection};
 pub use command::stream_name;
 pub use data_stream::{
     Consumer, DataStream, DataStreamUpdate, FRAGMENTS_PREFIX, NewDataStream, Shard, StreamMode,

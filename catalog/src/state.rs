@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use base::{Arn, FragmentNumber, StreamId, StreamName};
+use base::{Arn, FragmentNumber, RunId, StreamId, StreamName};
 use fragment_log::Lsn;
 use tokio::sync::watch;
 
+use crate::clock_correction::ClockCorrections;
 use crate::command::Command;
 use crate::data_stream::DataStreamRecord;
 use crate::delivery::DeliveryRecord;
@@ -14,8 +15,8 @@ use crate::secret::sha256;
 use crate::stream::StreamRecord;
 use crate::view::Contents;
 use crate::{
-    AccessKey, Checkpoint, Consumer, DataStream, Deliveries, Delivery, Device, Hold, MediaSecret, Source,
-    Sources, Stream,
+    AccessKey, Checkpoint, ClockCorrection, Consumer, DataStream, Deliveries, Delivery, Device, Hold,
+    MediaSecret, Source, Sources, Stream,
 };
 
 /// One row of the view: one object.
@@ -28,6 +29,7 @@ pub(crate) enum RowKey {
     Consumer(StreamId, String),
     DeletedStream(StreamId),
     Hold(StreamId, String),
+    ClockCorrection(StreamId, RunId),
     Floor(StreamId),
     Source(StreamId),
     MediaSecret(String),
@@ -52,6 +54,8 @@ pub(crate) struct State {
     consumers: HashMap<StreamId, BTreeMap<String, Arc<Consumer>>>,
     /// Of all streams, by id: what was held, by whom, is told when the stream is long gone.
     holds: HashMap<StreamId, BTreeMap<String, Arc<Hold>>>,
+    /// Of streams that exist.
+    clock_corrections: ClockCorrections,
     /// Of streams that exist: fragments below are given up.
     floors: BTreeMap<StreamId, FragmentNumber>,
     /// Of streams that exist; whoever pulls from them is told of every change.
@@ -105,6 +109,7 @@ impl State {
             checkpoints: HashMap::new(),
             consumers: HashMap::new(),
             holds: HashMap::new(),
+            clock_corrections: ClockCorrections::default(),
             floors: BTreeMap::new(),
             sources: watch::Sender::default(),
             media_secrets: BTreeMap::new(),
@@ -180,6 +185,11 @@ impl State {
     /// The stream's source.
     pub fn source(&self, stream: StreamId) -> Option<Arc<Source>> {
         self.sources.borrow().get(&stream).cloned()
+    }
+
+    /// The corrections of a stream's clocks, by run.
+    pub fn clock_corrections(&self, stream: StreamId) -> Vec<Arc<ClockCorrection>> {
+        self.clock_corrections.of(stream)
     }
 
     /// The secrets that hold URLs of cameras, by name.
@@ -307,6 +317,11 @@ impl State {
                 self.holds.entry(hold.stream).or_default().insert(hold.id.clone(), Arc::new(hold));
                 vec![row]
             }
+            Command::PutClockCorrection(correction) => {
+                let stream = correction.stream;
+                let runs = self.clock_corrections.put(correction);
+                runs.map(|run| RowKey::ClockCorrection(stream, run)).collect()
+            }
             Command::PutSource(source) => {
                 let id = source.stream;
                 self.sources.send_modify(|all| drop(Arc::make_mut(all).insert(id, Arc::new(source))));
@@ -421,6 +436,7 @@ impl State {
             rows.push(RowKey::Floor(id));
         }
         rows.extend(self.delete_source(id));
+        rows.extend(self.clock_corrections.remove(id).map(|run| RowKey::ClockCorrection(id, run)));
         let consumers = self.consumers.remove(&id).unwrap_or_default();
         rows.extend(consumers.into_keys().map(|name| RowKey::Consumer(id, name)));
         rows
@@ -453,6 +469,9 @@ impl State {
                 Some(Command::PutConsumer(self.consumer(*stream, name)?.as_ref().clone()))
             }
             RowKey::DeletedStream(id) => self.deleted.contains(id).then_some(Command::DeleteStream(*id)),
+            RowKey::ClockCorrection(stream, run) => {
+                Some(Command::PutClockCorrection(self.clock_corrections.get(*stream, *run)?))
+            }
             RowKey::Hold(stream, id) => {
                 Some(Command::PutHold(self.holds.get(stream)?.get(id)?.as_ref().clone()))
             }

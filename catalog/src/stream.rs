@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::{Arn, StreamId, StreamName, Tags, Timestamp};
+use base::{Arn, StreamId, StreamName, Tags, Timestamp, TimestampSource};
 use serde::{Deserialize, Serialize};
 
 use crate::CatalogError;
@@ -36,6 +36,9 @@ pub struct Stream {
     pub retention: Duration,
     /// How many stored bytes are kept at most, evidence holds aside; the oldest go first.
     pub retention_bytes: Option<u64>,
+    /// Which clock names the times of who pushes to it; `None` leaves that to the installation's setting. A source
+    /// has its own.
+    pub timestamps: Option<TimestampSource>,
     /// Name and value pairs that every fragment of the stream is found by.
     pub labels: Tags,
     /// Resource tags (TagStream).
@@ -97,6 +100,8 @@ pub enum StreamUpdate {
         /// See [`Stream::retention_bytes`].
         bytes: Option<u64>,
     },
+    /// See [`Stream::timestamps`]; in force from the next connection on.
+    Timestamps(Option<TimestampSource>),
     /// Replaces the set of labels.
     Labels(Tags),
     /// TagStream: adds tags and replaces values of those that are there.
@@ -124,6 +129,8 @@ pub(crate) struct StreamRecord {
     pub retention_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamps: Option<TimestampSource>,
     pub labels: Tags,
     pub tags: Tags,
     pub device_name: Option<String>,
@@ -140,6 +147,7 @@ impl StreamRecord {
             created,
             retention_ms: whole_millis(new.retention),
             retention_bytes: new.retention_bytes,
+            timestamps: None,
             labels: new.labels,
             tags: new.tags,
             device_name: new.device_name,
@@ -156,6 +164,7 @@ impl StreamRecord {
             created: stream.created,
             retention_ms: whole_millis(stream.retention),
             retention_bytes: stream.retention_bytes,
+            timestamps: stream.timestamps,
             labels: stream.labels.clone(),
             tags: stream.tags.clone(),
             device_name: stream.device_name.clone(),
@@ -174,6 +183,7 @@ impl StreamRecord {
             created: self.created,
             retention: Duration::from_millis(self.retention_ms),
             retention_bytes: self.retention_bytes,
+            timestamps: self.timestamps,
             labels: self.labels,
             tags: self.tags,
             device_name: self.device_name,
@@ -189,6 +199,7 @@ impl StreamRecord {
             StreamUpdate::Keep { retention, bytes } => {
                 (self.retention_ms, self.retention_bytes) = (whole_millis(retention), bytes);
             }
+            StreamUpdate::Timestamps(timestamps) => self.timestamps = timestamps,
             StreamUpdate::Labels(labels) => self.labels = labels,
             StreamUpdate::AddTags(tags) => self.tags.extend(tags),
             StreamUpdate::RemoveTags(names) => self.tags.retain(|name, _| !names.contains(name)),

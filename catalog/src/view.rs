@@ -11,6 +11,7 @@
 //!     checkpoint                 id: the delivery stream's number, outlet and shard, colons between
 //!     consumer                   id: the stream's number, a colon, the consumer's name
 //!     hold                       id: the stream's number, a colon, the hold's id
+//!     clock_correction           id: the stream's number, a colon, the run's number
 //!     floor                      id: the stream's number
 //!     source                     id: the stream's number
 //!     media_secret               id: its name
@@ -208,6 +209,9 @@ impl SealedRow {
             RowKey::Checkpoint(id, outlet, shard) => ("checkpoint", format!("{id}:{outlet}:{shard}")),
             RowKey::Consumer(stream, name) => ("consumer", format!("{stream}:{name}")),
             RowKey::Hold(stream, id) => ("hold", format!("{stream}:{id}")),
+            RowKey::ClockCorrection(stream, run) => {
+                ("clock_correction", format!("{stream}:{}", run.0.to_u64()))
+            }
             RowKey::Floor(stream) => ("floor", stream.to_string()),
             RowKey::Source(id) => ("source", id.to_string()),
             RowKey::MediaSecret(name) => ("media_secret", name.clone()),

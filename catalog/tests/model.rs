@@ -51,6 +51,8 @@ fn update() -> impl Strategy<Value = StreamUpdate> {
         (0u64..1000, prop::option::of(1u64..1000))
             .prop_map(|(hours, bytes)| StreamUpdate::Keep { retention: Duration::from_hours(hours), bytes }),
         tags().prop_map(StreamUpdate::Labels),
+        prop::option::of(prop_oneof![Just(TimestampSource::Camera), Just(TimestampSource::Server)])
+            .prop_map(StreamUpdate::Timestamps),
         tags().prop_map(StreamUpdate::AddTags),
         prop::collection::vec("[a-c]", 0..3).prop_map(StreamUpdate::RemoveTags),
         (field(), field())
@@ -83,6 +85,7 @@ struct PlainStream {
     id: Option<StreamId>,
     retention: Duration,
     retention_bytes: Option<u64>,
+    timestamps: Option<TimestampSource>,
     labels: Tags,
     tags: Tags,
     device_name: Option<String>,
@@ -121,6 +124,7 @@ impl PlainStream {
             StreamUpdate::Keep { retention, bytes } => {
                 (self.retention, self.retention_bytes) = (retention, bytes);
             }
+            StreamUpdate::Timestamps(timestamps) => self.timestamps = timestamps,
             StreamUpdate::Labels(labels) => self.labels = labels,
             StreamUpdate::AddTags(tags) => self.tags.extend(tags),
             StreamUpdate::RemoveTags(names) => names.iter().for_each(|name| drop(self.tags.remove(name))),
@@ -246,6 +250,7 @@ impl Model {
                     id: Some(stream.id),
                     retention: stream.retention,
                     retention_bytes: stream.retention_bytes,
+                    timestamps: stream.timestamps,
                     labels: stream.labels.clone(),
                     tags: stream.tags.clone(),
                     device_name: stream.device_name.clone(),

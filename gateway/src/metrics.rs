@@ -103,6 +103,7 @@ pub fn page(app: &App) -> String {
     recordings(&mut page, app);
     sources(&mut page, app);
     webhooks(&mut page, app);
+    clock(&mut page, app);
     gateway(&mut page, &app.metrics);
     page.family("millrace_webrtc_sessions", "gauge", "Open WebRTC sessions, half-made ones included.");
     page.sample("millrace_webrtc_sessions", &[], app.whip.open());
@@ -257,6 +258,18 @@ fn deliveries(page: &mut Page, app: &App) {
     each("millrace_delivery_failed_records_total", "counter", help, &|s| exact(s.failed_records));
     let help = "Records that expired before they were delivered.";
     each("millrace_delivery_expired_records_total", "counter", help, &|s| exact(s.expired_records));
+}
+
+/// Whether the system's clock is kept right; nothing where the system does not tell.
+fn clock(page: &mut Page, app: &App) {
+    if let Some(synchronized) = app.clock.synchronized() {
+        page.family(
+            "millrace_clock_synchronized",
+            "gauge",
+            "1 where something keeps the system's clock right.",
+        );
+        page.sample("millrace_clock_synchronized", &[], u8::from(synchronized));
+    }
 }
 
 fn gateway(page: &mut Page, metrics: &Metrics) {

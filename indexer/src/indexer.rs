@@ -1,6 +1,6 @@
 //! The index's public face.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -252,20 +252,21 @@ impl Indexer {
             return Ok(timeline.finish());
         };
         let bounds = timeline.bounds();
-        let mut fresh = BTreeSet::new();
+        let mut fresh = BTreeMap::new();
         for one in self.overlay.from(stream, kept.lowest()) {
             let span = Span::of(&one.entry.meta);
             if kept.holds(&one.entry.meta) && (bounds.0..=bounds.1).contains(&span.producer_ms) {
-                timeline.add(&span);
-                fresh.insert(span.number);
+                fresh.insert((span.producer_ms, span.number), span);
             }
         }
         let read = self.pool.run(move |connection, _| {
             view::spans(connection, stream, bounds, &kept, |span| {
-                if !fresh.contains(&span.number) {
-                    timeline.add(&span);
-                }
+                let later = fresh.split_off(&(span.producer_ms, span.number));
+                std::mem::replace(&mut fresh, later).values().for_each(|earlier| timeline.add(earlier));
+                fresh.remove(&(span.producer_ms, span.number));
+                timeline.add(&span);
             })?;
+            fresh.values().for_each(|last| timeline.add(last));
             Ok(timeline.finish())
         });
         read.await

@@ -122,8 +122,10 @@ pub struct Bucket {
     pub start: Timestamp,
     /// Where it ends, exclusive.
     pub end: Timestamp,
-    /// Milliseconds of it that fragments cover, at most its length.
+    /// Milliseconds of it that fragments cover.
     pub covered_ms: u64,
+    /// Milliseconds of it that fragments of more than one run cover: their times clash.
+    pub clash_ms: u64,
     /// Fragments that start in it.
     pub fragments: u64,
     /// Their bytes.

@@ -1,9 +1,10 @@
 //! The packed part of a row: all of a fragment's metadata that no query compares.
 //!
 //! ```text
-//! byte      format, 1
+//! byte      format, 2
 //! byte      flags: 1 starts with a key frame, 2 has tags, 4 has a clock offset, 8·n clock source (n to 7),
 //!           64 has a clock drift, 128 decodes from another fragment
+//! byte      more flags: 1 the server's clock was kept right, 2 it was not; neither where that was not known
 //! zigzag    server timestamp - number
 //! varint    number - run id
 //! zigzag    producer timestamp - run origin
@@ -17,7 +18,7 @@
 //!   byte    lane   zigzag segment - last segment   zigzag offset - end of the last   varint length
 //! ```
 //!
-//! Varints are LEB128 (7 bits a byte, low first); zigzag maps signed numbers to them.
+//! Format 1 is the same without the second byte of flags. Varints are LEB128 (7 bits a byte, low first); zigzag maps signed numbers to them.
 
 use base::{
     ClockSource, FragmentMeta, FragmentNumber, RunId, StreamId, Tags, Timestamp, TrackMeta, VarintReader,
@@ -27,7 +28,9 @@ use fragment_log::{LaneId, Location};
 
 use crate::{FragmentEntry, IndexError};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Before there were more flags than fit into a byte.
+const ONE_FLAGS_BYTE: u8 = 1;
 const KEY: u8 = 1;
 const TAGS: u8 = 2;
 const OFFSET: u8 = 4;
@@ -35,6 +38,8 @@ const SOURCE_SHIFT: u32 = 3;
 const SOURCES: u8 = 7;
 const DRIFT: u8 = 64;
 const DECODES_FROM: u8 = 128;
+const SYNCED: u8 = 1;
+const UNSYNCED: u8 = 2;
 
 /// The columns of a row besides the packed part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +78,8 @@ pub(crate) fn pack<E>(
     flags |= if meta.clock_offset_ms.is_some() { OFFSET } else { 0 };
     flags |= if meta.clock_drift_ppm.is_some() { DRIFT } else { 0 };
     flags |= if meta.decodes_from.is_some() { DECODES_FROM } else { 0 };
-    out.extend([FORMAT, flags]);
+    let synced = meta.server_clock_synced.map_or(0, |synced| if synced { SYNCED } else { UNSYNCED });
+    out.extend([FORMAT, flags, synced]);
     put_zigzag(out, meta.server_timestamp.millis().wrapping_sub(number.cast_signed()));
     put_varint(out, number.wrapping_sub(meta.run_id.0.to_u64()));
     put_zigzag(out, meta.producer_timestamp.millis() - meta.run_origin.millis());
@@ -139,10 +145,17 @@ fn read<'t>(
     reader: &mut VarintReader<'_>,
     track: impl Fn(u64) -> Option<&'t TrackMeta>,
 ) -> Result<FragmentEntry, &'static str> {
-    if reader.byte()? != FORMAT {
+    let format = reader.byte()?;
+    if format != FORMAT && format != ONE_FLAGS_BYTE {
         return Err("unknown format");
     }
     let flags = reader.byte()?;
+    let server_clock_synced = match if format == FORMAT { reader.byte()? } else { 0 } {
+        0 => None,
+        SYNCED => Some(true),
+        UNSYNCED => Some(false),
+        _ => return Err("unknown flags"),
+    };
     let number = columns.number.to_u64();
     let producer_timestamp = Timestamp::from_millis(columns.producer_ms);
     let server_timestamp = Timestamp::from_millis(reader.zigzag()?.wrapping_add(number.cast_signed()));
@@ -163,6 +176,7 @@ fn read<'t>(
             .ok_or("unknown clock source")?,
         clock_offset_ms: if flags & OFFSET != 0 { Some(reader.zigzag()?) } else { None },
         clock_drift_ppm: if flags & DRIFT != 0 { Some(read_drift(reader)?) } else { None },
+        server_clock_synced,
         decodes_from: if flags & DECODES_FROM != 0 {
             Some(FragmentNumber::from_u64(number.wrapping_sub(reader.zigzag()?.cast_unsigned())))
         } else {
@@ -222,7 +236,13 @@ mod tests {
             }).unwrap();
             let find = |id: u64| described.get(usize::try_from(id).unwrap());
             let read = unpack(&Columns::of(&entry), &packed, find).unwrap();
-            prop_assert_eq!(read, entry);
+            prop_assert_eq!(&read, &entry);
+            packed[0] = ONE_FLAGS_BYTE;
+            packed.remove(2);
+            let mut older = entry;
+            older.meta.server_clock_synced = None;
+            let read = unpack(&Columns::of(&older), &packed, find).unwrap();
+            prop_assert_eq!(read, older);
         }
 
         #[test]

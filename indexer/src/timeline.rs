@@ -7,6 +7,9 @@ use crate::{Bucket, IndexError};
 
 /// Most buckets of one answer.
 const MAX_BUCKETS: usize = 10_000;
+/// Fragments of one run overlap by less: an anchor that is slewed makes 10 ms, a producer may make 50. More is a
+/// clash of two runs.
+const CLASH_MS: i64 = 50;
 /// A fragment that begins this long before the span may still reach into it.
 pub(crate) const REACH_MS: i64 = 60_000;
 
@@ -16,6 +19,8 @@ pub(crate) struct Timeline {
     start: i64,
     end: i64,
     buckets: Vec<Bucket>,
+    /// Up to where fragments were put in so far.
+    reached: i64,
 }
 
 impl Timeline {
@@ -29,9 +34,15 @@ impl Timeline {
         let (start, end) = (start.millis(), end.millis());
         let count = i64::try_from(buckets).unwrap_or(1).min(end - start);
         let edge = |at: i64| Timestamp::from_millis(edge(start, end, count, at));
-        let bucket =
-            |at| Bucket { start: edge(at), end: edge(at + 1), covered_ms: 0, fragments: 0, bytes: 0 };
-        Ok(Self { start, end, buckets: (0..count).map(bucket).collect() })
+        let bucket = |at| Bucket {
+            start: edge(at),
+            end: edge(at + 1),
+            covered_ms: 0,
+            clash_ms: 0,
+            fragments: 0,
+            bytes: 0,
+        };
+        Ok(Self { start, end, buckets: (0..count).map(bucket).collect(), reached: i64::MIN })
     }
 
     /// Producer times between which a fragment matters must begin, inclusive.
@@ -39,7 +50,7 @@ impl Timeline {
         (self.start - REACH_MS, self.end - 1)
     }
 
-    /// Puts a fragment in.
+    /// Puts a fragment in; they come in the order of their producer times.
     pub(crate) fn add(&mut self, span: &Span) {
         let from = span.producer_ms;
         let to = from.saturating_add(i64::from(span.duration_ms)).min(self.end);
@@ -49,21 +60,30 @@ impl Timeline {
             bucket.fragments += 1;
             bucket.bytes += span.size_bytes;
         }
+        let claimed = to.min(self.reached);
+        if claimed.saturating_sub(from) > CLASH_MS {
+            self.spread(from, claimed, |bucket, ms| bucket.clash_ms += ms);
+        }
+        self.spread(from.max(self.reached), to, |bucket, ms| bucket.covered_ms += ms);
+        self.reached = self.reached.max(to);
+    }
+
+    /// Gives each bucket its milliseconds of what lies between two times.
+    fn spread(&mut self, from: i64, to: i64, take: impl Fn(&mut Bucket, u64)) {
         let mut from = from.max(self.start);
         while from < to {
             let at = self.place(from);
             let bucket = &mut self.buckets[at];
             let until = bucket.end.millis().min(to);
-            bucket.covered_ms += (until - from).unsigned_abs();
+            take(bucket, (until - from).unsigned_abs());
             from = until;
         }
     }
 
-    /// The buckets. Where fragments overlap, a bucket is covered once.
+    /// The buckets. Where more than two runs clash, that counts once.
     pub(crate) fn finish(mut self) -> Vec<Bucket> {
         for bucket in &mut self.buckets {
-            let length = (bucket.end.millis() - bucket.start.millis()).unsigned_abs();
-            bucket.covered_ms = bucket.covered_ms.min(length);
+            bucket.clash_ms = bucket.clash_ms.min(bucket.covered_ms);
         }
         self.buckets
     }
@@ -107,13 +127,28 @@ mod tests {
     #[test]
     fn fragments_are_shared_between_the_buckets_they_touch() {
         let mut filled = timeline(1000, 4000, 3);
-        for one in [span(500, 1000), span(1900, 1200), span(3900, 2000), span(4000, 1000), span(0, 1000)] {
+        for one in [span(0, 1000), span(500, 1000), span(1900, 1200), span(3900, 2000), span(4000, 1000)] {
             filled.add(&one);
         }
         let buckets = filled.finish();
         let told: Vec<_> =
             buckets.iter().map(|b| (b.start.millis(), b.covered_ms, b.fragments, b.bytes)).collect();
         assert_eq!(told, [(1000, 600, 1, 7), (2000, 1000, 0, 0), (3000, 200, 1, 7)]);
+    }
+
+    #[test]
+    fn what_two_runs_claim_is_covered_once_and_marked() {
+        let mut filled = timeline(0, 6000, 3);
+        // The clock went back by 3 s: two fragments of the second run lie over what the first one had.
+        for one in [span(0, 2000), span(1000, 2000), span(1990, 2000), span(3000, 2000)] {
+            filled.add(&one);
+        }
+        let told: Vec<_> = filled.finish().iter().map(|b| (b.covered_ms, b.clash_ms)).collect();
+        assert_eq!(told, [(2000, 1010), (2000, 1980), (1000, 0)]);
+        let mut one_run = timeline(0, 4000, 1);
+        one_run.add(&span(0, 2050));
+        one_run.add(&span(2000, 2000));
+        assert_eq!(one_run.finish()[0].clash_ms, 0, "fragments of one run may touch");
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct ClockHealth {
     pub rate_mismatch: bool,
     /// The tracks' reports disagree by more than 500 ms and were held to that.
     pub skew_clamped: bool,
+    /// Whether the server's own clock was kept right (NTP) when the fragment began, where the system tells.
+    pub server_synced: Option<bool>,
 }
 
 /// A stream's recording at a moment.

@@ -50,7 +50,7 @@ pub struct IngestOptions {
     pub limits: Arc<Limits>,
     /// Where numbers go on.
     pub resume: Arc<dyn Resume>,
-    /// Which clock names producer timestamps.
+    /// Which clock names producer timestamps of who pushes, where the stream does not say.
     pub timestamps: TimestampSource,
 }
 
@@ -115,7 +115,7 @@ impl Ingest {
     pub async fn publish(&self, name: &StreamName, by: &Publisher) -> Result<Recorder, IngestError> {
         let stream = self.0.options.catalog.stream_to_publish(name, &by.principal).await?;
         let hold = self.hold(&stream, by.peer).await?;
-        let timestamps = self.0.options.timestamps;
+        let timestamps = stream.timestamps.unwrap_or(self.0.options.timestamps);
         Ok(Recorder::new(self.clone(), hold, stream, by.principal.clone(), timestamps))
     }
 

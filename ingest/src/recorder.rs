@@ -240,7 +240,7 @@ impl Recorder {
         if after.saturating_sub(before) > OBSERVE_WITHIN {
             return;
         }
-        if let Some(step_ms) = self.assembler.wall_clock(now, before) {
+        if let Some(step_ms) = self.assembler.wall_clock(now, before, clock.synchronized()) {
             tracing::warn!(
                 target: "audit",
                 stream = %self.stream.name,
@@ -305,6 +305,7 @@ impl Drop for Recorder {
 
 fn assembler(tracks: &[TrackSource], ingest: &Ingest, timestamps: TimestampSource) -> Assembler {
     let options = ingest.options();
-    let server = ServerClock::new(options.clock.now(), options.clock.monotonic());
+    let mut server = ServerClock::new(options.clock.now(), options.clock.monotonic());
+    server.set_synchronized(options.clock.synchronized());
     Assembler::new(tracks, &options.limits, timestamps, server)
 }

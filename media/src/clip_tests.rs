@@ -36,6 +36,7 @@ fn fragment(tracks: &[Arc<Track>], run: u64, start: i64) -> (FragmentMeta, Store
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
         clock_drift_ppm: None,
+        server_clock_synced: None,
         decodes_from: None,
         tracks: tracks.iter().map(|track| track.meta(at(track), &frames)).collect(),
         tags: Tags::new(),

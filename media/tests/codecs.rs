@@ -126,6 +126,7 @@ fn meta(index: usize, tracks: &[Arc<Track>], frames: &[Frame]) -> FragmentMeta {
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
         clock_drift_ppm: None,
+        server_clock_synced: None,
         decodes_from: None,
         tracks: tracks.iter().map(|track| track.meta(start(track.number), frames)).collect(),
         tags: Tags::new(),

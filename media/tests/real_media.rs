@@ -37,6 +37,7 @@ fn meta(index: usize, tracks: &[Arc<Track>], frames: &[Frame], origin_shift_ms: 
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
         clock_drift_ppm: None,
+        server_clock_synced: None,
         decodes_from: None,
         tracks: tracks.iter().map(|track| track.meta(start(track.number), frames)).collect(),
         tags: Tags::new(),

@@ -82,7 +82,7 @@ impl Url {
     }
 
     /// What the request line says: path and query (RFC 9112 §3.2.1).
-    pub(crate) fn target(&self) -> &str {
+    pub fn target(&self) -> &str {
         self.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
     }
 }

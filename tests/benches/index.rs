@@ -203,6 +203,7 @@ fn meta(number: FragmentNumber, run: FragmentNumber, rare: bool) -> FragmentMeta
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
         clock_drift_ppm: None,
+        server_clock_synced: None,
         decodes_from: None,
         tracks: vec![video, audio],
         tags,

@@ -1,9 +1,10 @@
 //! A fragment's metadata as the log seals it.
 //!
 //! ```text
-//! byte      format, 1
+//! byte      format, 2
 //! byte      flags: 1 starts with a key frame, 2 has a clock offset, 4 has a clock drift, 8·n clock source,
 //!           64 decodes from another fragment
+//! byte      more flags: 1 the server's clock was kept right, 2 it was not; neither where that was not known
 //! varint    number
 //! zigzag    server timestamp - number
 //! zigzag    producer timestamp - server timestamp
@@ -20,13 +21,16 @@
 //! ```
 //!
 //! A text is its length as a varint, then UTF-8. Times are milliseconds since the epoch.
-//! Older entries are JSON: no format is the byte that JSON begins with.
+//! Format 1 is the same without the second byte of flags. Still older entries are JSON: no format is the byte
+//! that JSON begins with.
 
 use super::{ClockSource, FragmentMeta, FragmentNumber, RunId, TrackMeta};
 use crate::varint::{VarintReader, put_varint, put_zigzag};
 use crate::{Tags, Timestamp};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Before there were more flags than fit into a byte.
+const ONE_FLAGS_BYTE: u8 = 1;
 /// An object begins with it.
 const JSON: u8 = b'{';
 const KEY: u8 = 1;
@@ -35,6 +39,8 @@ const DRIFT: u8 = 4;
 const SOURCE_SHIFT: u32 = 3;
 const SOURCES: u8 = 7;
 const DECODES_FROM: u8 = 64;
+const SYNCED: u8 = 1;
+const UNSYNCED: u8 = 2;
 /// Tracks for which room is made before they are read.
 const EXPECTED_TRACKS: u64 = 8;
 
@@ -47,7 +53,7 @@ impl FragmentMeta {
         flags |= if self.clock_offset_ms.is_some() { OFFSET } else { 0 };
         flags |= if self.clock_drift_ppm.is_some() { DRIFT } else { 0 };
         flags |= if self.decodes_from.is_some() { DECODES_FROM } else { 0 };
-        out.extend([FORMAT, flags]);
+        out.extend([FORMAT, flags, synced_flags(self.server_clock_synced)]);
         let number = self.number.to_u64();
         let (server, producer) = (self.server_timestamp.millis(), self.producer_timestamp.millis());
         put_varint(&mut out, number);
@@ -83,18 +89,20 @@ impl FragmentMeta {
     /// What is wrong with it, in words.
     pub fn unpack(packed: &[u8]) -> Result<Self, &'static str> {
         let mut reader = VarintReader::new(packed);
-        match reader.byte()? {
-            FORMAT => {}
+        let format = reader.byte()?;
+        match format {
+            FORMAT | ONE_FLAGS_BYTE => {}
             JSON => return serde_json::from_slice(packed).map_err(|_| "JSON that does not read"),
             _ => return Err("unknown format"),
         }
-        let meta = read(&mut reader)?;
+        let meta = read(format, &mut reader)?;
         if reader.rest().is_empty() { Ok(meta) } else { Err("more than there should be") }
     }
 }
 
-fn read(reader: &mut VarintReader<'_>) -> Result<FragmentMeta, &'static str> {
+fn read(format: u8, reader: &mut VarintReader<'_>) -> Result<FragmentMeta, &'static str> {
     let flags = reader.byte()?;
+    let more = if format == ONE_FLAGS_BYTE { 0 } else { reader.byte()? };
     let number = reader.varint()?;
     let server = reader.zigzag()?.wrapping_add(number.cast_signed());
     let producer = reader.zigzag()?.wrapping_add(server);
@@ -113,6 +121,7 @@ fn read(reader: &mut VarintReader<'_>) -> Result<FragmentMeta, &'static str> {
             .ok_or("unknown clock source")?,
         clock_offset_ms: if flags & OFFSET != 0 { Some(reader.zigzag()?) } else { None },
         clock_drift_ppm: if flags & DRIFT != 0 { Some(read_drift(reader)?) } else { None },
+        server_clock_synced: synced(more)?,
         decodes_from: if flags & DECODES_FROM != 0 {
             Some(FragmentNumber::from_u64(number.wrapping_sub(reader.zigzag()?.cast_unsigned())))
         } else {
@@ -131,6 +140,19 @@ fn read(reader: &mut VarintReader<'_>) -> Result<FragmentMeta, &'static str> {
         meta.tags.insert(name, read_text(reader)?);
     }
     Ok(meta)
+}
+
+fn synced_flags(synced: Option<bool>) -> u8 {
+    synced.map_or(0, |synced| if synced { SYNCED } else { UNSYNCED })
+}
+
+fn synced(flags: u8) -> Result<Option<bool>, &'static str> {
+    match flags {
+        0 => Ok(None),
+        SYNCED => Ok(Some(true)),
+        UNSYNCED => Ok(Some(false)),
+        _ => Err("unknown flags"),
+    }
 }
 
 fn read_drift(reader: &mut VarintReader<'_>) -> Result<i32, &'static str> {
@@ -206,7 +228,7 @@ mod tests {
         fn any_meta()(
             numbers: (u64, u64, u64, u64), times: (i64, i64, i64), duration_ms: u32, size_bytes: u64,
             starts_with_key: bool, source in 0_u8..4, clock_offset_ms: Option<i64>,
-            clock_drift_ppm: Option<i32>, decodes_from: Option<u64>,
+            clock_drift_ppm: Option<i32>, server_clock_synced: Option<bool>, decodes_from: Option<u64>,
             tracks in prop::collection::vec(any_track(), 0..4),
             tags in prop::collection::btree_map(any::<String>(), any::<String>(), 0..4),
         ) -> FragmentMeta {
@@ -216,6 +238,7 @@ mod tests {
                 server_timestamp: Timestamp::from_millis(times.1),
                 run_origin: Timestamp::from_millis(times.2),
                 duration_ms, size_bytes, starts_with_key, clock_offset_ms, clock_drift_ppm,
+                server_clock_synced,
                 tracks, tags,
                 decodes_from: decodes_from.map(FragmentNumber::from_u64),
                 run_id: RunId(FragmentNumber::from_u64(numbers.1)),
@@ -237,6 +260,15 @@ mod tests {
             }
             let longer = [&packed[..], &[0]].concat();
             prop_assert_eq!(FragmentMeta::unpack(&longer), Err("more than there should be"));
+        }
+
+        #[test]
+        fn entries_of_format_1_are_read(meta in any_meta()) {
+            let meta = FragmentMeta { server_clock_synced: None, ..meta };
+            let mut packed = meta.pack();
+            packed[0] = ONE_FLAGS_BYTE;
+            packed.remove(2);
+            prop_assert_eq!(FragmentMeta::unpack(&packed), Ok(meta));
         }
 
         #[test]

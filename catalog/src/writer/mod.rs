@@ -1,6 +1,7 @@
 //! The one writer: everything that changes the catalog happens on its thread, one thing at a time, as
 //! validate → append → apply. Two who want the same name at once are told apart here.
 
+mod clock_corrections;
 mod credentials;
 mod data_streams;
 mod deliveries;

@@ -3,6 +3,7 @@
 mod client;
 mod config;
 mod error;
+mod host_clock;
 mod index;
 mod keys;
 mod logging;

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use base::{SystemClock, SystemEntropy};
+use base::SystemEntropy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::error::CliError;
+use super::host_clock::HostClock;
 use super::settings::Overrides;
 use super::{logging, print};
 use crate::config::Config;
@@ -32,7 +33,7 @@ async fn serve(config: Config, file: Option<PathBuf>, settings: &Overrides) -> R
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let (data, demo) = (config.data.clone(), config.demo);
-    let server = Server::start(config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    let server = Server::start(config, HostClock::watched().await, Arc::new(SystemEntropy)).await?;
     let at = server.addresses();
     tracing::info!(
         http = %at.http,

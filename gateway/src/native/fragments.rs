@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::routing::get;
-use base::{FragmentMeta, Tags};
-use catalog::{Action, StreamGlob};
+use base::{FragmentMeta, Tags, Timestamp};
+use catalog::{Action, ClockCorrection, StreamGlob};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, Uri};
 use indexer::{Event, Hit, SearchQuery};
@@ -44,6 +44,16 @@ const FRAGMENT: &[Field] = &[
     Field::new("clock_source", Kind::Text, "what its producer time follows"),
     Field::optional("clock_offset_ms", Kind::Number, "camera's clock minus the server's"),
     Field::optional("clock_drift_ppm", Kind::Number, "how much too fast the camera's media clock runs"),
+    Field::optional(
+        "server_clock_synced",
+        Kind::Boolean,
+        "whether the server's clock was kept right (NTP) when it began, where the system told",
+    ),
+    Field::optional(
+        "clock_correction_ms",
+        Kind::Number,
+        "to be added to its producer time, as was found out later; corrected=true has done so",
+    ),
     Field::new("tracks", Kind::List(&Kind::Object(&[])), "codec, size, rate and exact times of each track"),
     Field::new("tags", Kind::Tags, "its own, and those of the first 20 events that it overlaps"),
 ];
@@ -63,6 +73,11 @@ static SEARCH: Route = Route {
             "q",
             Kind::Text,
             "tags.NAME:\"value\", labels.NAME:\"value\", codec:\"h264\" or \"value\", with AND, OR, NOT",
+        ),
+        Param::new(
+            "corrected",
+            Kind::Boolean,
+            "tells producer times with the corrections of clocks; windows compare those that were recorded",
         ),
         Param::new("limit", Kind::Whole { least: 1, most: 1000 }, "fragments of one answer; default 100"),
         Param::new("cursor", Kind::Text, "next_cursor of the answer before"),
@@ -86,12 +101,25 @@ pub struct FragmentInfo {
     stream: String,
     #[serde(flatten)]
     meta: FragmentMeta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_correction_ms: Option<i64>,
 }
 
 impl FragmentInfo {
     /// Of the stream of this name; `meta` has its tags.
     pub fn new(stream: &str, meta: FragmentMeta) -> Self {
-        Self { stream: stream.to_owned(), meta }
+        Self { stream: stream.to_owned(), meta, clock_correction_ms: None }
+    }
+
+    /// With what is known by now of its clock; `applied` to its producer times, or told beside them.
+    fn corrected(mut self, corrections: &[Arc<ClockCorrection>], applied: bool) -> Self {
+        let of_run = corrections.iter().find(|correction| correction.run == self.meta.run_id);
+        self.clock_correction_ms = of_run.map(|correction| correction.delta_ms);
+        let shift_ms = self.clock_correction_ms.filter(|_| applied).unwrap_or(0);
+        for time in [&mut self.meta.producer_timestamp, &mut self.meta.run_origin] {
+            *time = Timestamp::from_millis(time.millis().saturating_add(shift_ms));
+        }
+        self
     }
 
     /// As JSON.
@@ -126,20 +154,28 @@ async fn search(
         limit: params.whole("limit", DEFAULT, 1, MOST)?,
         cursor: cursor.transpose()?,
     };
+    let corrected = params.flag("corrected")?;
     let page = app.indexer.search(query).await?;
     let events = app.indexer.events_of(&page.items.iter().map(|hit| &hit.entry).collect::<Vec<_>>()).await?;
     let hits = page.items.into_iter().zip(events);
-    let fragments = stream::iter(hits).map(|(hit, events)| tagged(&app, hit, events)).buffered(TAG_READS);
+    let told = |(hit, events)| tagged(&app, hit, events, corrected);
+    let fragments = stream::iter(hits).map(told).buffered(TAG_READS);
     let fragments = fragments.try_collect().await?;
     let next_cursor = page.next.map(|next| app.sealer.seal(Purpose::NativePage, &next));
     Ok(Json(Fragments { fragments, next_cursor }))
 }
 
-async fn tagged(app: &App, hit: Hit, events: Vec<Arc<Event>>) -> Result<FragmentInfo, ApiError> {
+async fn tagged(
+    app: &App,
+    hit: Hit,
+    events: Vec<Arc<Event>>,
+    corrected: bool,
+) -> Result<FragmentInfo, ApiError> {
     let own = app.indexer.tags(&hit.entry).await?;
     let mut meta = hit.entry.meta;
     meta.tags = joined(std::iter::once(&own).chain(events.iter().map(|event| &event.tags)));
-    Ok(FragmentInfo::new(hit.stream.name.as_str(), meta))
+    let corrections = app.catalog.clock_corrections(hit.stream.id);
+    Ok(FragmentInfo::new(hit.stream.name.as_str(), meta).corrected(&corrections, corrected))
 }
 
 /// All tags together: where several give one name different values, all of them, each once.

@@ -6,6 +6,7 @@
 mod caller;
 mod clip;
 mod data_streams;
+mod clock_corrections;
 mod deliveries;
 mod discover;
 mod encryption;
@@ -33,6 +34,7 @@ mod streams;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timeline;
+mod timestamps;
 mod urls;
 mod viewer;
 pub mod whip;
@@ -55,6 +57,8 @@ static ROUTES: &[&[&Route]] = &[
     labels::ROUTES,
     events::ROUTES,
     retention::ROUTES,
+    timestamps::ROUTES,
+    clock_corrections::ROUTES,
     source::ROUTES,
     secrets::ROUTES,
     probe::ROUTES,

@@ -56,6 +56,12 @@ impl Params {
         self.text(name).map(Timestamp::parse).transpose().map_err(|error| bad(name, &error.to_string()))
     }
 
+    /// `true` or `false`; the latter where it is not there.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        let read = |text: &str| text.parse().map_err(|_| bad(name, "must be true or false"));
+        self.text(name).map_or(Ok(false), read)
+    }
+
     /// A whole number from `least` to `most`.
     pub(super) fn whole(
         &self,

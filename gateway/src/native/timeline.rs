@@ -29,6 +29,11 @@ const BUCKET: &[Field] = &[
     Field::new("start", Kind::Time, "where it begins"),
     Field::new("end", Kind::Time, "where it ends, exclusive"),
     Field::new("covered_ms", Kind::Number, "milliseconds of it that there is footage of"),
+    Field::new(
+        "clash_ms",
+        Kind::Number,
+        "milliseconds of it that more than one run claims: a clock went back",
+    ),
     Field::new("fragments", Kind::Number, "fragments that start in it"),
     Field::new("bytes", Kind::Number, "their size"),
 ];
@@ -75,6 +80,7 @@ struct Bucket {
     start: Timestamp,
     end: Timestamp,
     covered_ms: u64,
+    clash_ms: u64,
     fragments: u64,
     bytes: u64,
 }
@@ -95,8 +101,8 @@ async fn timeline(
     let buckets = query.whole("buckets", DEFAULT, 1, MOST)?;
     let buckets = app.indexer.timeline(stream.id, start, end, buckets).await?;
     let buckets = buckets.into_iter().map(|bucket| {
-        let indexer::Bucket { start, end, covered_ms, fragments, bytes } = bucket;
-        Bucket { start, end, covered_ms, fragments, bytes }
+        let indexer::Bucket { start, end, covered_ms, clash_ms, fragments, bytes } = bucket;
+        Bucket { start, end, covered_ms, clash_ms, fragments, bytes }
     });
     let of = EventQuery {
         start: Some(start),

@@ -1,16 +1,20 @@
 //! Looking for cameras, as configured.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Clock, Entropy};
-use ingest::onvif::{Discovery, DiscoveryOptions};
+use ingest::onvif::{Discovery, DiscoveryOptions, Interface};
 use outbound::{AddressRules, Client};
 
 use super::tls;
 use crate::config::Config;
 
+/// The system's IPv6 addresses (proc_pid_net(5), `if_inet6`).
+const IPV6_ADDRESSES: &str = "/proc/net/if_inet6";
+/// The scope of addresses that reach beyond their link, there.
+const GLOBAL: &str = "00";
 /// For all of one request to a camera, and its answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -22,8 +26,23 @@ pub(super) fn discovery(
     (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
 ) -> Discovery {
     let client = Client::with_tls(rules, TIMEOUT, tls);
-    let interfaces = interfaces(tls::interface_addresses());
+    let v4 = interfaces(tls::interface_addresses());
+    let v4 = v4.into_iter().map(|address| Interface { address: address.into(), index: 0 });
+    // A system without IPv6 has no such file.
+    let v6 = std::fs::read_to_string(IPV6_ADDRESSES).unwrap_or_default();
+    let interfaces = v4.chain(ipv6_interfaces(&v6)).collect();
     Discovery::new(DiscoveryOptions { to: config.discovery, interfaces, client, clock, entropy })
+}
+
+/// The interfaces in the system's list: address, number, prefix length, scope, flags and name, all but the last in hex.
+fn ipv6_interfaces(list: &str) -> Vec<Interface> {
+    let interface = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let address = Ipv6Addr::from(u128::from_str_radix(fields.next()?, 16).ok()?).into();
+        let index = u32::from_str_radix(fields.next()?, 16).ok()?;
+        (fields.nth(1)? == GLOBAL).then_some(Interface { address, index })
+    };
+    list.lines().filter_map(interface).collect()
 }
 
 /// Loopback only where there is nothing else: no camera is there.
@@ -42,6 +61,14 @@ fn interfaces(all: Vec<IpAddr>) -> Vec<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ipv6_is_asked_from_addresses_that_can_be_answered_to() {
+        let list = "fd000000000000000000000000000002 04 40 00 82     eth0\n\
+                    fe8000000000000000fc00fffe000001 04 40 20 80     eth0\n\
+                    00000000000000000000000000000001 01 80 10 80       lo\nodd\n";
+        assert_eq!(ipv6_interfaces(list), [Interface { address: "fd00::2".parse().unwrap(), index: 4 }]);
+    }
 
     #[test]
     fn loopback_is_asked_only_where_there_is_nothing_else() {

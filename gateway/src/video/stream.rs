@@ -131,6 +131,7 @@ pub mod tests {
             created: Timestamp::from_millis(1_700_000_000_000),
             retention: Duration::from_secs(5400),
             retention_bytes: None,
+            timestamps: None,
             labels: Tags::new(),
             tags: Tags::new(),
             device_name: Some("camera".into()),

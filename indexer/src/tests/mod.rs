@@ -62,6 +62,7 @@ pub(crate) fn entry(stream: u64, number: i64, producer: i64, segment: u64) -> Fr
             clock_source: ClockSource::Server,
             clock_offset_ms: None,
             clock_drift_ppm: None,
+            server_clock_synced: None,
             decodes_from: None,
             tracks: vec![track(1, "h264")],
             tags: Tags::new(),
@@ -121,6 +122,7 @@ prop_compose! {
         clock_source in any_source(),
         clock_offset_ms: Option<i64>,
         clock_drift_ppm: Option<i32>,
+        server_clock_synced: Option<bool>,
         decodes_from: Option<u64>,
         tracks in prop::collection::vec(any_track(), 0..4),
     ) -> FragmentMeta {
@@ -138,6 +140,7 @@ prop_compose! {
             clock_source,
             clock_offset_ms,
             clock_drift_ppm,
+            server_clock_synced,
             decodes_from: decodes_from.map(FragmentNumber::from_u64),
             tracks,
             tags: Tags::new(),

@@ -243,8 +243,8 @@ impl Span {
     }
 }
 
-/// Calls `each` for the fragments of a stream that start between two producer times, inclusive. Reads the
-/// index alone.
+/// Calls `each` for the fragments of a stream that start between two producer times, inclusive, in their order.
+/// Reads the index alone.
 pub(crate) fn spans(
     connection: &Connection,
     stream: StreamId,
@@ -254,7 +254,7 @@ pub(crate) fn spans(
 ) -> Result<(), IndexError> {
     let sql = format!(
         "SELECT number, producer, duration, size FROM fragments INDEXED BY by_producer
-         WHERE stream = ?1 AND producer BETWEEN ?2 AND ?3 AND {}",
+         WHERE stream = ?1 AND producer BETWEEN ?2 AND ?3 AND {} ORDER BY producer, number",
         kept.condition()
     );
     let mut statement = connection.prepare(&sql)?;

@@ -1,6 +1,8 @@
-//! What a device says of itself: ONVIF's device and media services (Profile S).
+//! What a device says of itself: ONVIF's device service, and its media service (Profile S) or, where it has only that,
+//! the second one (Profile T).
 //!
-//! <https://www.onvif.org/ver10/device/wsdl/devicemgmt.wsdl>, <https://www.onvif.org/ver10/media/wsdl/media.wsdl>
+//! <https://www.onvif.org/ver10/device/wsdl/devicemgmt.wsdl>, <https://www.onvif.org/ver10/media/wsdl/media.wsdl>,
+//! <https://www.onvif.org/ver20/media/wsdl/media.wsdl>
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,6 +22,9 @@ use crate::pull::SourceUrl;
 const PROFILES: usize = 16;
 /// Characters of a name, a token or a model.
 const TEXT_CHARS: usize = 100;
+const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
+const MEDIA: &str = "http://www.onvif.org/ver10/media/wsdl";
+const MEDIA_2: &str = "http://www.onvif.org/ver20/media/wsdl";
 /// For everything that one device is asked.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -82,8 +87,6 @@ async fn ask(
     service: &Url,
     camera: &mut Camera,
 ) -> Result<(), DeviceError> {
-    const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
-    const MEDIA: &str = "http://www.onvif.org/ver10/media/wsdl";
     let host: IpAddr = service.host().parse().map_err(|_| DeviceError::Missing("address"))?;
     let body = format!(r#"<GetSystemDateAndTime xmlns="{DEVICE}"/>"#);
     let ahead = match dialogue.call(service, &body, None).await {
@@ -101,19 +104,87 @@ async fn ask(
         camera.manufacturer = text("Manufacturer");
         camera.model = text("Model").or(camera.model.take());
     }
-    let body = format!(r#"<GetCapabilities xmlns="{DEVICE}"><Category>Media</Category></GetCapabilities>"#);
-    let answer = dialogue.call(service, &body, now()).await?;
-    let media = media_service(&answer, host).unwrap_or_else(|| service.clone());
-    let body = format!(r#"<GetProfiles xmlns="{MEDIA}"/>"#);
-    camera.profiles = profiles(&dialogue.call(&media, &body, now()).await?);
+    let media = find_media(dialogue, service, host, &now).await?;
+    camera.profiles = profiles(&dialogue.call(media.url(), &media.ask_profiles(), now()).await?);
     for profile in &mut camera.profiles {
-        let token = escape(&profile.token);
-        let body = format!(
-            r#"<GetStreamUri xmlns="{MEDIA}"><StreamSetup><Stream xmlns="http://www.onvif.org/ver10/schema">RTP-Unicast</Stream><Transport xmlns="http://www.onvif.org/ver10/schema"><Protocol>RTSP</Protocol></Transport></StreamSetup><ProfileToken>{token}</ProfileToken></GetStreamUri>"#
-        );
-        profile.url = stream_url(&dialogue.call(&media, &body, now()).await?, host);
+        let body = media.ask_url(&profile.token);
+        let media = media.url();
+        profile.url = stream_url(&dialogue.call(media, &body, now()).await?, host);
     }
     Ok(())
+}
+
+/// The media service of a device: the first version where there is one.
+async fn find_media(
+    dialogue: &Dialogue<'_>,
+    service: &Url,
+    host: IpAddr,
+    now: impl Fn() -> Option<Timestamp>,
+) -> Result<MediaService, DeviceError> {
+    let body = format!(r#"<GetCapabilities xmlns="{DEVICE}"><Category>Media</Category></GetCapabilities>"#);
+    let first = dialogue.call(service, &body, now()).await;
+    if let Ok(answer) = &first
+        && let Some(url) = media_service(answer, host)
+    {
+        return Ok(MediaService::First(url));
+    }
+    let body = format!(
+        r#"<GetServices xmlns="{DEVICE}"><IncludeCapability>false</IncludeCapability></GetServices>"#
+    );
+    match dialogue.call(service, &body, now()).await.ok().and_then(|answer| listed_service(&answer, host)) {
+        Some(found) => Ok(found),
+        // Some name no address, and have it all at one.
+        None => first.map(|_| MediaService::First(service.clone())),
+    }
+}
+
+/// Where profiles are asked for, and in which version's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MediaService {
+    /// `http://www.onvif.org/ver10/media/wsdl`.
+    First(Url),
+    /// `http://www.onvif.org/ver20/media/wsdl`.
+    Second(Url),
+}
+
+impl MediaService {
+    fn url(&self) -> &Url {
+        match self {
+            Self::First(url) | Self::Second(url) => url,
+        }
+    }
+
+    fn ask_profiles(&self) -> String {
+        match self {
+            Self::First(_) => format!(r#"<GetProfiles xmlns="{MEDIA}"/>"#),
+            Self::Second(_) => {
+                format!(r#"<GetProfiles xmlns="{MEDIA_2}"><Type>VideoEncoder</Type></GetProfiles>"#)
+            }
+        }
+    }
+
+    fn ask_url(&self, token: &str) -> String {
+        let token = escape(token);
+        match self {
+            Self::First(_) => format!(
+                r#"<GetStreamUri xmlns="{MEDIA}"><StreamSetup><Stream xmlns="http://www.onvif.org/ver10/schema">RTP-Unicast</Stream><Transport xmlns="http://www.onvif.org/ver10/schema"><Protocol>RTSP</Protocol></Transport></StreamSetup><ProfileToken>{token}</ProfileToken></GetStreamUri>"#
+            ),
+            Self::Second(_) => format!(
+                r#"<GetStreamUri xmlns="{MEDIA_2}"><Protocol>RTSP</Protocol><ProfileToken>{token}</ProfileToken></GetStreamUri>"#
+            ),
+        }
+    }
+}
+
+/// The media service in an answer to GetServices, the first version before the second.
+pub fn listed_service(body: &Element, host: IpAddr) -> Option<MediaService> {
+    let response = body.at(&["GetServicesResponse"])?;
+    let at = |namespace: &str| {
+        let mut services = response.all("Service");
+        let service = services.find(|service| service.text_at(&["Namespace"]) == Some(namespace))?;
+        on_host(service.text_at(&["XAddr"])?, host)
+    };
+    at(MEDIA).map(MediaService::First).or_else(|| at(MEDIA_2).map(MediaService::Second))
 }
 
 /// The device's clock, in an answer to GetSystemDateAndTime.
@@ -139,7 +210,8 @@ pub fn profiles(body: &Element) -> Vec<Profile> {
     let profile = |profile: &Element| {
         let token =
             profile.token.as_deref().filter(|token| !token.is_empty() && token.len() <= TEXT_CHARS)?;
-        let video = profile.at(&["VideoEncoderConfiguration"])?;
+        let video = profile.at(&["VideoEncoderConfiguration"]);
+        let video = video.or_else(|| profile.at(&["Configurations", "VideoEncoder"]))?;
         let rate = video.number_at::<f64>(&["RateControl", "FrameRateLimit"]);
         Some(Profile {
             name: profile.text_at(&["Name"]).map_or_else(|| token.to_owned(), short),
@@ -156,7 +228,8 @@ pub fn profiles(body: &Element) -> Vec<Profile> {
 
 /// The URL in an answer to GetStreamUri, on the camera's host; `None` for none that could be pulled from.
 pub fn stream_url(body: &Element, host: IpAddr) -> Option<String> {
-    let told = body.text_at(&["GetStreamUriResponse", "MediaUri", "Uri"])?;
+    let told = body.text_at(&["GetStreamUriResponse", "MediaUri", "Uri"]);
+    let told = told.or_else(|| body.text_at(&["GetStreamUriResponse", "Uri"]))?;
     let url = rehosted(told, host, &["rtsp", "rtsps"])?;
     SourceUrl::parse(&url).ok().map(|_| url)
 }

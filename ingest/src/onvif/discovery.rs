@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use outbound::Url;
@@ -12,6 +12,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::Interface;
 use super::xml::{Element, XmlError};
 
 /// Devices that one probe finds, at most.
@@ -114,19 +115,21 @@ fn percent_decoded(text: &str) -> String {
 /// Of the system, where the question could be sent from nowhere.
 pub(super) async fn probe(
     to: SocketAddr,
-    interfaces: &[Ipv4Addr],
+    interfaces: &[Interface],
     id: &str,
     wait: Duration,
 ) -> io::Result<Vec<Match>> {
-    let from: Vec<IpAddr> = match to.ip() {
-        IpAddr::V4(group) if group.is_multicast() => interfaces.iter().copied().map(IpAddr::from).collect(),
-        IpAddr::V4(_) => vec![Ipv4Addr::UNSPECIFIED.into()],
-        IpAddr::V6(_) => vec![std::net::Ipv6Addr::UNSPECIFIED.into()],
+    let from: Vec<(IpAddr, SocketAddr)> = match to.ip() {
+        group if group.is_multicast() => {
+            interfaces.iter().map(|interface| (interface.address, interface.asks(to))).collect()
+        }
+        IpAddr::V4(_) => vec![(Ipv4Addr::UNSPECIFIED.into(), to)],
+        IpAddr::V6(_) => vec![(Ipv6Addr::UNSPECIFIED.into(), to)],
     };
     let mut asked = JoinSet::new();
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "this machine has no IPv4 interface");
-    for interface in from {
-        match ask(interface, to, id).await {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "this machine has no network interface");
+    for (from, to) in from {
+        match ask(from, to, id).await {
             Ok(socket) => drop(asked.spawn(collect(socket, to, id.to_owned(), wait))),
             Err(error) => failed = error,
         }

@@ -1,12 +1,12 @@
 //! Cameras on the local network that speak ONVIF: who is there, and which URLs they can be pulled from.
 //!
 //! [`Discovery`] asks by multicast ([`discovery`]), then asks each device that answered for its profiles and their
-//! URLs ([`device`]), signed with WS-UsernameToken where it is given a login.
+//! URLs ([`device`]), signed with WS-UsernameToken or HTTP Digest where it is given a login.
 //!
 //! Invariants: what devices send is read with bounds ([`xml`]), and nothing in it leads to another host than the
 //! one that it came from; a password is sent only as a digest.
 //!
-//! Not promised: WS-Discovery over IPv6, HTTP Digest for the services, and devices that have Media2 only.
+//! Not promised: devices that have link-local addresses only, which nothing here connects to.
 
 pub mod device;
 pub mod discovery;
@@ -14,8 +14,8 @@ mod soap;
 pub mod xml;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Clock, Entropy};
@@ -29,6 +29,8 @@ pub use soap::{DeviceError, Login};
 /// The multicast group and port of WS-Discovery (§2.4).
 pub const GROUP: SocketAddr =
     SocketAddr::V4(std::net::SocketAddrV4::new(Ipv4Addr::new(239, 255, 255, 250), 3702));
+/// The same over IPv6, on the link of each interface.
+const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xc);
 /// Devices that are asked at a time.
 const AT_A_TIME: usize = 16;
 
@@ -36,14 +38,33 @@ const AT_A_TIME: usize = 16;
 pub struct DiscoveryOptions {
     /// Where the question goes: [`GROUP`], or a device.
     pub to: SocketAddr,
-    /// This machine's own addresses: a multicast goes out of each.
-    pub interfaces: Vec<Ipv4Addr>,
+    /// Where a multicast goes out.
+    pub interfaces: Vec<Interface>,
     /// Who speaks to devices.
     pub client: Client,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where message ids and nonces come from.
     pub entropy: Arc<dyn Entropy>,
+}
+
+/// An address of this machine that devices can answer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The address; of IPv6 no link-local one, so that devices answer from one that can be connected to.
+    pub address: IpAddr,
+    /// The number of its network interface, which IPv6 needs.
+    pub index: u32,
+}
+
+impl Interface {
+    /// Where the question goes from here, if it is for the group `to`.
+    fn asks(&self, to: SocketAddr) -> SocketAddr {
+        match self.address {
+            IpAddr::V4(_) => to,
+            IpAddr::V6(_) => SocketAddrV6::new(GROUP_V6, to.port(), 0, self.index).into(),
+        }
+    }
 }
 
 /// Looks for cameras.
@@ -88,7 +109,8 @@ impl Discovery {
                 let _turn = turns.acquire().await;
                 let DiscoveryOptions { client, clock, entropy, .. } = &*options;
                 let login = login.as_ref().as_ref();
-                let dialogue = soap::Dialogue { client, entropy: &**entropy, login };
+                let challenge = Mutex::default();
+                let dialogue = soap::Dialogue { client, entropy: &**entropy, login, challenge };
                 device::describe(&dialogue, &**clock, found).await
             });
         }

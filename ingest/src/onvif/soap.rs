@@ -1,7 +1,9 @@
-//! SOAP 1.2 over HTTP, and WS-UsernameToken with a password digest.
+//! SOAP 1.2 over HTTP, signed with a WS-UsernameToken's password digest or, where the device asks for it, HTTP Digest
+//! (RFC 7616); never with both, as ONVIF's core specification demands (§5.9.4).
 //!
 //! <https://docs.oasis-open.org/wss/v1.1/wss-v1.1-spec-os-UsernameTokenProfile.pdf>
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Entropy, Timestamp};
@@ -9,13 +11,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use catalog::Secret;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use outbound::{Client, SendError, Url};
 use quick_xml::escape::escape;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 
 use super::xml::{Element, XmlError};
+use crate::pull::Credentials;
+use crate::pull::challenge::Challenge;
 
 /// Bytes of an answer.
 const MOST: usize = 512 * 1024;
@@ -65,6 +69,8 @@ pub(super) struct Dialogue<'a> {
     pub(super) client: &'a Client,
     pub(super) entropy: &'a dyn Entropy,
     pub(super) login: Option<&'a Login>,
+    /// What the device has asked for by HTTP.
+    pub(super) challenge: Mutex<Option<Challenge>>,
 }
 
 impl Dialogue<'_> {
@@ -76,6 +82,19 @@ impl Dialogue<'_> {
         body: &str,
         now: Option<Timestamp>,
     ) -> Result<Element, DeviceError> {
+        let answer = self.post(url, body, now).await?;
+        let answer = if self.is_challenged(&answer) { self.post(url, body, now).await? } else { answer };
+        read(answer.status(), answer.body(), self.login.is_some())
+    }
+
+    async fn post(
+        &self,
+        url: &Url,
+        body: &str,
+        now: Option<Timestamp>,
+    ) -> Result<Response<Bytes>, DeviceError> {
+        let proof = self.proof(url);
+        let now = now.filter(|_| proof.is_none());
         let signed = now.and_then(|now| Some(security(self.login?, &self.entropy.bytes::<16>(), now)));
         let envelope = format!(
             r#"<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header>{}</s:Header><s:Body>{body}</s:Body></s:Envelope>"#,
@@ -83,8 +102,32 @@ impl Dialogue<'_> {
         );
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/soap+xml; charset=utf-8"));
-        let answer = self.client.post(url, headers, Bytes::from(envelope), MOST).await?;
-        read(answer.status(), answer.body(), self.login.is_some())
+        headers.extend(proof.map(|proof| (AUTHORIZATION, proof)));
+        Ok(self.client.post(url, headers, Bytes::from(envelope), MOST).await?)
+    }
+
+    /// Whether the device wants HTTP Digest, which it may get: it is kept for the calls that follow. The password
+    /// itself (Basic) is given to nobody.
+    fn is_challenged(&self, answer: &Response<Bytes>) -> bool {
+        let values =
+            answer.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let challenge = Challenge::parse(&values.collect::<Vec<_>>().join(", "));
+        let digest = challenge.filter(|challenge| matches!(challenge, Challenge::Digest(_)));
+        let wanted = answer.status() == StatusCode::UNAUTHORIZED && self.login.is_some();
+        let met = wanted && digest.is_some();
+        if met {
+            *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = digest;
+        }
+        met
+    }
+
+    /// The `Authorization` header, where the device has asked for one.
+    fn proof(&self, url: &Url) -> Option<HeaderValue> {
+        let Login { username, password } = self.login?;
+        let who = Credentials { username: Secret::new(username.as_str()), password: password.clone() };
+        let mut challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = challenge.as_mut()?.answer(&who, "POST", url.target(), self.entropy);
+        HeaderValue::from_str(&answer).ok()
     }
 }
 

@@ -45,7 +45,7 @@ impl Challenge {
     }
 
     /// The value of the `Authorization` header for a request.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         credentials: &Credentials,
         method: &str,

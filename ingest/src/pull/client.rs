@@ -14,7 +14,7 @@ use super::challenge::Challenge;
 use super::transport::SessionHeader;
 use super::url::Credentials;
 use crate::rtsp::socket::OverTcp;
-use crate::rtsp::wire::{Framer, Incoming};
+use crate::rtsp::wire::{Framer, Incoming, interleaved};
 
 /// Answers of a camera are a few hundred bytes.
 const HEADER_LIMIT: usize = 16 * 1024;
@@ -173,8 +173,7 @@ impl<'a, S: Wire> Client<'a, S> {
 
     /// Sends an RTCP packet on its channel (RFC 2326 §10.12).
     pub(super) async fn send_packet(&mut self, channel: u8, packet: &[u8]) -> Result<(), PullError> {
-        let length = u16::try_from(packet.len()).unwrap_or(0).to_be_bytes();
-        self.write(&[&[b'$', channel, length[0], length[1]], packet].concat()).await
+        self.write(&interleaved(channel, packet)).await
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), PullError> {

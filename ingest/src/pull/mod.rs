@@ -46,6 +46,7 @@ pub use outbound::{AddressError, AddressRules, Network};
 pub use probe::{Probe, ProbeError, ProbedTrack};
 pub use pullers::Pullers;
 pub use schedule::{Schedule, ScheduleError};
+pub(crate) use url::Credentials;
 pub use url::{SourceUrl, UrlError};
 
 use crate::Ingest;

@@ -36,9 +36,9 @@ pub struct SourceUrl {
 
 /// A user and a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Credentials {
-    pub(super) username: Secret,
-    pub(super) password: Secret,
+pub(crate) struct Credentials {
+    pub(crate) username: Secret,
+    pub(crate) password: Secret,
 }
 
 /// A URL that cannot be pulled from. Shows nothing of it but its scheme.

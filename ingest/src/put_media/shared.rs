@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base::{ClockSource, FragmentNumber, StreamId, Timestamp};
+use base::{FragmentMeta, FragmentNumber, StreamId, Timestamp};
 use catalog::{Principal, Stream};
 use fragment_log::LogError;
 use media::live::LiveFragment;
@@ -217,8 +217,9 @@ impl Turn {
             shared.live.abandon(&self.live);
             return Ok(Some(number));
         }
-        let (meta, file, timeline) = shared.state().timeline.place(self.number, cluster, timecodes);
-        shared.health.fragment(&meta, clock(meta.clock_source));
+        let synced = shared.ingest.options().clock.synchronized();
+        let (meta, file, timeline) = shared.state().timeline.place(self.number, cluster, timecodes, synced);
+        shared.health.fragment(&meta, clock(&meta));
         let lane = stored::lane(&stream);
         if let Some(lane) = lane {
             let options = shared.ingest.options();
@@ -310,14 +311,15 @@ impl Shared {
 }
 
 /// A producer's clock, of which nothing else is known.
-fn clock(source: ClockSource) -> ClockHealth {
+fn clock(meta: &FragmentMeta) -> ClockHealth {
     ClockHealth {
-        source,
+        source: meta.clock_source,
         offset_ms: None,
         drift_ppm: None,
         reports_untrusted: false,
         rate_mismatch: false,
         skew_clamped: false,
+        server_synced: meta.server_clock_synced,
     }
 }
 

@@ -49,6 +49,7 @@ impl Timeline {
         number: FragmentNumber,
         cluster: &Cluster,
         timecodes: Timecodes,
+        server_clock_synced: Option<bool>,
     ) -> (FragmentMeta, Vec<Bytes>, Self) {
         let Begun { header, producer, tags, .. } = &cluster.begun;
         let source = match timecodes {
@@ -85,6 +86,7 @@ impl Timeline {
             clock_source: source,
             clock_offset_ms: None,
             clock_drift_ppm: None,
+            server_clock_synced,
             tracks: metas,
             tags: all,
         };

@@ -29,6 +29,9 @@ pub(super) struct Assembler {
     held: VecDeque<Cut>,
     /// What the open fragment was named, and its server time, once a part of it was handed out.
     open: Option<(Named, Timestamp)>,
+    /// When the server's clock was set after nothing had kept it right, and by how many milliseconds; until the run
+    /// begins that is named by the new time.
+    set: Option<(Duration, i64)>,
     /// A publisher that sends a file as fast as it can is not held back beyond so many bytes.
     most_held_bytes: usize,
 }
@@ -60,6 +63,7 @@ impl Assembler {
             cuts: Vec::new(),
             held: VecDeque::new(),
             open: None,
+            set: None,
             most_held_bytes: limits.fragment_bytes,
         }
     }
@@ -106,10 +110,21 @@ impl Assembler {
         self.clocks[index].source_changed();
     }
 
-    /// The system's wall clock said `now` at `monotonic`. A step, in milliseconds, is returned; it is
-    /// never applied to what arrived before: a run starts with the next key frame.
-    pub(super) fn wall_clock(&mut self, now: Timestamp, monotonic: Duration) -> Option<i64> {
+    /// The system's wall clock said `now` at `monotonic`, and whether it is kept right. A step, in milliseconds, is
+    /// returned; it is never applied to what arrived before: a run starts with the next key frame.
+    pub(super) fn wall_clock(
+        &mut self,
+        now: Timestamp,
+        monotonic: Duration,
+        synchronized: Option<bool>,
+    ) -> Option<i64> {
+        let before = self.server.synchronized();
+        self.server.set_synchronized(synchronized);
         let step_ms = self.server.observe(now, monotonic)?;
+        if before == Some(false) {
+            let earlier_ms = self.set.map_or(0, |(_, ms)| ms);
+            self.set = Some((monotonic, earlier_ms.saturating_add(step_ms)));
+        }
         self.fragmenter.restart_at_key();
         Some(step_ms)
     }
@@ -144,7 +159,11 @@ impl Assembler {
     }
 
     fn named(&mut self, cut: Cut) -> Option<Job> {
-        name(cut, &mut self.open, &mut self.run, &mut self.clocks, &self.server, self.newest)
+        let arrival = cut.arrival;
+        let job = name(cut, &mut self.open, &mut self.run, &mut self.clocks, &self.server, self.newest)?;
+        let begins = job.begins && job.named.starts_run;
+        let set = self.set.take_if(|(at, _)| begins && arrival >= *at);
+        Some(Job { corrects_ms: set.map(|(_, ms)| ms), ..job })
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) struct Job {
     pub(super) parameters_changed: bool,
     pub(super) starts_with_key: bool,
     pub(super) clock: ClockHealth,
+    /// By so much the server's clock was wrong in the run before this one, milliseconds: it was not kept right, and
+    /// was set.
+    pub(super) corrects_ms: Option<i64>,
 }
 
 /// Names a fragment; `now` is the arrival of the newest frame. `open` keeps what a fragment that goes on
@@ -41,7 +44,7 @@ pub(super) fn name(
     open: &mut Option<(Named, Timestamp)>,
     run: &mut RunClock,
     clocks: &mut [TrackClock],
-    server: &ServerClock,
+    server_clock: &ServerClock,
     now: Duration,
 ) -> Option<Job> {
     let Cut { begins, ends, mut frames, tracks, numbers, lead, arrival, .. } = cut;
@@ -53,8 +56,8 @@ pub(super) fn name(
             named
         }
         _ => {
-            let offset_us = server.offset_us(arrival);
-            (run.name(cut.starts_run, clocks, &firsts, lead, offset_us, now)?, server.at(arrival))
+            let offset_us = server_clock.offset_us(arrival);
+            (run.name(cut.starts_run, clocks, &firsts, lead, offset_us, now)?, server_clock.at(arrival))
         }
     };
     *open = (!ends).then_some((named, server));
@@ -76,6 +79,7 @@ pub(super) fn name(
         reports_untrusted: named.reports_untrusted,
         rate_mismatch: clocks.iter().any(TrackClock::rate_mismatch),
         skew_clamped: named.skew_clamped,
+        server_synced: server_clock.synchronized(),
     };
     let Cut { parameters_changed, starts_with_key, .. } = cut;
     Some(Job {
@@ -89,5 +93,6 @@ pub(super) fn name(
         parameters_changed,
         starts_with_key,
         clock,
+        corrects_ms: None,
     })
 }

@@ -122,7 +122,7 @@ fn record_parts(
         }
         if arrival - observed >= SECOND {
             observed = arrival;
-            assembler.wall_clock(clock.now(), clock.monotonic());
+            assembler.wall_clock(clock.now(), clock.monotonic(), clock.synchronized());
         }
         let index = usize::from(track) - 1;
         match what {
@@ -346,7 +346,7 @@ proptest! {
                 }
                 Nonsense::SourceChanged => assembler.source_changed(index, &mut jobs),
                 Nonsense::WallClock { ms } => {
-                    assembler.wall_clock(Timestamp::from_millis(ms), at);
+                    assembler.wall_clock(Timestamp::from_millis(ms), at, None);
                 }
                 Nonsense::Part => jobs.extend(assembler.part()),
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base::{FragmentMeta, Tags};
-use catalog::{Principal, Stream};
+use base::{ClockSource, FragmentMeta, RunId, Tags};
+use catalog::{NewClockCorrection, Principal, Stream};
 use fragment_log::{LaneId, LogError};
 use tokio::sync::mpsc;
 
@@ -17,6 +17,9 @@ use crate::health::{Health, Stored};
 use crate::ingest::Hold;
 use crate::numbers::Numbers;
 use crate::{Ingest, IngestError, stored};
+
+/// Who notes corrections that follow from a step of the server's clock.
+const CORRECTED_BY: &str = "millrace";
 
 /// The writer task of one publisher. Holds the stream until everything is on disk.
 pub(super) struct Writer {
@@ -29,6 +32,8 @@ pub(super) struct Writer {
     numbers: Numbers,
     /// The fragment that is being stored, between its first part and its last.
     open: Option<Open>,
+    /// The run that was stored last, and what its times follow.
+    last: Option<(RunId, ClockSource)>,
     /// Whether a part is on its way here, or being stored.
     journaling: Arc<AtomicBool>,
     told_full: Throttle,
@@ -52,8 +57,8 @@ impl Writer {
         journaling: Arc<AtomicBool>,
     ) -> Self {
         let numbers = Numbers::resume(&ingest, &stream);
-        let (open, told_full) = (None, Throttle::default());
-        Self { ingest, _hold: hold, stream, principal, health, numbers, open, journaling, told_full }
+        let (open, last, told_full) = (None, None, Throttle::default());
+        Self { ingest, _hold: hold, stream, principal, health, numbers, open, last, journaling, told_full }
     }
 
     /// Stores what comes until the publisher ends or the log gives up.
@@ -72,7 +77,13 @@ impl Writer {
     async fn store(&mut self, job: Job) -> Result<(), IngestError> {
         let stream = self.ingest.permitted(&self.stream, &self.principal)?;
         if job.begins {
-            self.open = Some(Open::new(&job, &stream, self.numbers.clone()));
+            if let (Some(delta_ms), Some((run, ClockSource::Server))) = (job.corrects_ms, self.last) {
+                self.correct(run, delta_ms).await;
+            }
+            let open = Open::new(&job, &stream, self.numbers.clone());
+            let FragmentMeta { run_id, clock_source, .. } = open.fragment.meta();
+            self.last = Some((*run_id, *clock_source));
+            self.open = Some(open);
         }
         // None where the disk was full when an earlier part came: the rest goes with it.
         let Some(Open { fragment, lane, .. }) = &mut self.open else { return Ok(()) };
@@ -94,6 +105,16 @@ impl Writer {
             Err(source) => return Err(IngestError::Log { stream: self.stream.name.clone(), source }),
         }
         Ok(())
+    }
+
+    /// Notes by how much the times of a run are wrong that has ended. It stays as it is where that fails.
+    async fn correct(&self, run: RunId, delta_ms: i64) {
+        let reason = "the server's clock was set: nothing had kept it right".to_owned();
+        let correction = NewClockCorrection { run, delta_ms, reason };
+        let catalog = &self.ingest.options().catalog;
+        if let Err(error) = catalog.correct_clock(self.stream.id, correction, CORRECTED_BY).await {
+            tracing::error!(stream = %self.stream.name, %error, "a correction of a run's clock is not noted");
+        }
     }
 
     /// What the fragment had since `began` is on disk, if it is kept.
@@ -154,6 +175,7 @@ impl Open {
             clock_offset_ms: clock.offset_ms,
             #[expect(clippy::cast_possible_truncation, reason = "a cast from f64 saturates")]
             clock_drift_ppm: clock.drift_ppm.map(|ppm| ppm.round() as i32),
+            server_clock_synced: clock.server_synced,
             decodes_from: place.decodes_from,
             tracks: Vec::new(),
             tags: Tags::new(),

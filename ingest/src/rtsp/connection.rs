@@ -16,7 +16,7 @@ use super::reply::{Refusal, Reply};
 use super::session::{Answer, Session, Stage};
 use super::socket::OverTcp;
 use super::udp;
-use super::wire::{Framer, Incoming, WireError};
+use super::wire::{Framer, Incoming, WireError, interleaved};
 use crate::{Ended, IngestError};
 
 /// Read at a time while media flows: many packets in one system call.
@@ -145,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
             tokio::select! {
                 biased;
                 () = &mut stop => return Err(End::Shutdown),
-                _ = ticks.tick() => self.tick()?,
+                _ = ticks.tick() => self.tick().await?,
                 read = self.stream.read_buf(self.framer.space()) => {
                     if read? == 0 {
                         return Err(End::Closed);
@@ -214,28 +214,39 @@ impl<S: AsyncRead + AsyncWrite + OverTcp + Unpin> Connection<S> {
     }
 
     async fn send(&mut self, reply: &Reply, cseq: Option<u32>) -> Result<(), End> {
-        let text = reply.encode(cseq);
+        self.write(reply.encode(cseq).as_bytes()).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         let write = async {
-            self.stream.write_all(text.as_bytes()).await?;
+            self.stream.write_all(bytes).await?;
             self.stream.flush().await
         };
         timeout(REPLY_PATIENCE, write).await.map_err(|_| End::Deaf)?.map_err(End::Broken)
     }
 
     /// What is due every few seconds.
-    fn tick(&mut self) -> Result<(), End> {
+    async fn tick(&mut self) -> Result<(), End> {
         let now = self.server.clock.monotonic();
+        let mut requests = Vec::new();
         let patience = match &mut self.session.stage {
             Stage::Recording(recording) => {
                 if !self.server.catalog.stands(recording.principal()) {
                     return Err(End::Revoked(recording.principal().name().to_owned()));
                 }
                 recording.send_reports(now);
+                requests = recording.request_key_frames(now);
                 self.server.limits.rtsp_idle
             }
             Stage::Idle | Stage::Announced(_) => self.server.limits.handshake,
         };
-        if now.saturating_sub(self.heard) >= patience { Err(End::Silent(patience)) } else { Ok(()) }
+        if now.saturating_sub(self.heard) >= patience {
+            return Err(End::Silent(patience));
+        }
+        for (channel, packet) in requests {
+            self.write(&interleaved(channel, &packet)).await?;
+        }
+        Ok(())
     }
 
     fn hear(&mut self) {

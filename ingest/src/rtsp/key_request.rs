@@ -15,6 +15,11 @@ pub enum KeyRequest {
 /// A camera that has sent no key frame for so long is asked for one, and again after as long: cameras whose groups of
 /// pictures are shorter are never bothered, "smart codecs" would go on for minutes.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A key frame that comes so soon after a request was an answer to it.
+const HEEDED: Duration = Duration::from_secs(3);
+/// Requests in a row that no key frame answers before nobody is asked any more: the encoder takes none, and a publisher
+/// that never reads its connection must not be filled up with them.
+const MOST_IN_VAIN: u8 = 12;
 /// An empty receiver report (RFC 3550 §6.4.2) goes before it, as compound packets demand; without its source.
 const EMPTY_REPORT: [u8; 4] = [0x80, 201, 0, 1];
 const PAYLOAD_SPECIFIC: u8 = 206;
@@ -56,26 +61,33 @@ impl KeyRequest {
 pub(crate) struct KeyFrames {
     how: KeyRequest,
     since: Option<Duration>,
+    /// The request that no key frame has come after.
+    asked: Option<Duration>,
+    in_vain: u8,
     count: u8,
 }
 
 impl KeyFrames {
     pub(crate) fn new(how: KeyRequest) -> Self {
-        Self { how, since: None, count: 0 }
+        Self { how, since: None, asked: None, in_vain: 0, count: 0 }
     }
 
     /// A key frame came (monotonic).
     pub(crate) fn came(&mut self, arrival: Duration) {
+        if self.asked.take().is_some_and(|asked| arrival.saturating_sub(asked) <= HEEDED) {
+            self.in_vain = 0;
+        }
         self.since = Some(arrival);
     }
 
     /// The request that is due, from `own` to the source `media`.
     pub(crate) fn request(&mut self, own: u32, media: u32, now: Duration) -> Option<Vec<u8>> {
         let since = *self.since.get_or_insert(now);
-        if now.saturating_sub(since) < PATIENCE {
+        if now.saturating_sub(since) < PATIENCE || self.in_vain >= MOST_IN_VAIN {
             return None;
         }
-        self.since = Some(now);
+        (self.since, self.asked) = (Some(now), Some(now));
+        self.in_vain += 1;
         self.count = self.count.wrapping_add(1);
         Some(self.how.packet(own, media, self.count))
     }
@@ -108,6 +120,23 @@ mod tests {
             let fir = [0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, count, 0, 0, 0];
             assert_eq!(packet[8..], fir);
         }
+    }
+
+    #[test]
+    fn who_takes_no_requests_is_not_asked_for_ever() {
+        let asked = |answers_after: Duration| {
+            let mut keys = KeyFrames::new(KeyRequest::PictureLoss);
+            let asked = (0..1000).map(Duration::from_secs).filter(|now| {
+                let asked = keys.request(1, 2, *now).is_some();
+                if asked {
+                    keys.came(*now + answers_after);
+                }
+                asked
+            });
+            asked.count()
+        };
+        assert_eq!(asked(4 * HEEDED), usize::from(MOST_IN_VAIN), "its key frames come when they come");
+        assert!(asked(HEEDED / 2) > 100);
     }
 
     #[test]

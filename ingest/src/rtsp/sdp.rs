@@ -175,6 +175,13 @@ impl Section {
         self.video || self.audio
     }
 
+    /// How a publisher of it is asked for a key frame: as it offers. One that offers nothing is asked over UDP, where
+    /// receivers pass over RTCP that they do not know (RFC 3550 §6.1), and where it speaks the profile with feedback;
+    /// on the connection itself some get out of step by what they do not expect.
+    pub(crate) fn asks_publisher(&self, udp: bool) -> Option<KeyRequest> {
+        self.key_request.or((udp || self.feedback).then_some(KeyRequest::PictureLoss))
+    }
+
     fn parse(media: &Media) -> Result<Self, &'static str> {
         let value = |name| media.get_first_attribute_value(name).flatten();
         let first = media.fmt.split_ascii_whitespace().next();

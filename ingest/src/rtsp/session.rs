@@ -279,7 +279,8 @@ impl Session {
             Refusal::new(StatusCode::UnsupportedTransport, &reason)
         })?;
         let udp = matches!(offer, Offer::Udp { .. });
-        let inbound = Inbound::new(number, section, udp, &self.server.limits)?;
+        let section = Section { key_request: section.asks_publisher(udp), ..section.clone() };
+        let inbound = Inbound::new(number, &section, udp, &self.server.limits)?;
         let (link, agreed) = match offer {
             Offer::Interleaved(wish) => {
                 let (rtp, rtcp) = announced.recording.channels(number, wish);
@@ -293,7 +294,8 @@ impl Session {
         };
         announced.recording.set_up(Track { inbound, link });
         let session = announced.id.clone();
-        Ok(Reply::ok().with("Transport", agreed).with("Session", self.session_header(&session)))
+        let transport = agreed.header(section.feedback);
+        Ok(Reply::ok().with("Transport", transport).with("Session", self.session_header(&session)))
     }
 
     fn record(&mut self) -> Result<Reply, Refusal> {

@@ -3,8 +3,6 @@
 //! Read here and not with `rtsp_types::headers::Transports`, which panics on an odd quote; and
 //! devices write its parameters in any order, case and quoting.
 
-use std::fmt;
-
 /// How a client offers to send one track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
@@ -39,8 +37,10 @@ impl Offer {
             return None;
         }
         match protocol.as_str() {
-            "RTP/AVP/TCP" => Some(Self::Interleaved(parameters.interleaved)),
-            "RTP/AVP" | "RTP/AVP/UDP" => Some(Self::Udp { client: parameters.client_port? }),
+            "RTP/AVP/TCP" | "RTP/AVPF/TCP" => Some(Self::Interleaved(parameters.interleaved)),
+            "RTP/AVP" | "RTP/AVP/UDP" | "RTP/AVPF" | "RTP/AVPF/UDP" => {
+                Some(Self::Udp { client: parameters.client_port? })
+            }
             _ => None,
         }
     }
@@ -101,15 +101,16 @@ pub enum Agreed {
     },
 }
 
-impl fmt::Display for Agreed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Agreed {
+    /// As the reply's header says it, in the profile with `feedback` (RFC 4585) or the one without.
+    pub(crate) fn header(&self, feedback: bool) -> String {
+        let profile = if feedback { "RTP/AVPF" } else { "RTP/AVP" };
         match self {
             Self::Interleaved(rtp, rtcp) => {
-                write!(f, "RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp};mode=record")
+                format!("{profile}/TCP;unicast;interleaved={rtp}-{rtcp};mode=record")
             }
-            Self::Udp { client, server } => write!(
-                f,
-                "RTP/AVP/UDP;unicast;client_port={}-{};server_port={}-{};mode=record",
+            Self::Udp { client, server } => format!(
+                "{profile}/UDP;unicast;client_port={}-{};server_port={}-{};mode=record",
                 client.0, client.1, server.0, server.1
             ),
         }
@@ -131,6 +132,8 @@ mod tests {
             ("RTP/AVP/UDP;unicast;client_port=5000-5001;mode=record", udp(5000, 5001)),
             ("RTP/AVP;mode=receive;client_port=5000-5001;unicast", udp(5000, 5001)),
             ("RTP/AVP;multicast, RTP/AVP/TCP;interleaved=2-3", Some(Offer::Interleaved(Some((2, 3))))),
+            ("RTP/AVPF;unicast;client_port=5000-5001;mode=record", udp(5000, 5001)),
+            ("RTP/AVPF/TCP;unicast;interleaved=0-1", Some(Offer::Interleaved(Some((0, 1))))),
             ("RTP/SAVP;client_port=1-2", None),
             ("RTP/AVP;unicast", None),
             ("RTP/AVP/TCP;mode=play", None),

@@ -86,6 +86,12 @@ const MOST_JUNK: usize = 64 * 1024;
 /// How messages of a camera that sends media begin.
 const MESSAGES: [&[u8]; 5] = [b"RTSP/", b"OPTIONS ", b"GET_PARAMETER ", b"SET_PARAMETER ", b"ANNOUNCE "];
 
+/// A packet as it is sent on the connection (RFC 2326 §10.12); reports are far shorter than 64 KiB.
+pub(crate) fn interleaved(channel: u8, packet: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(packet.len()).unwrap_or(0).to_be_bytes();
+    [&[b'$', channel, high, low], packet].concat()
+}
+
 impl Framer {
     /// A framer with the given limits, in bytes. It allocates with the first [`Self::space`].
     pub fn new(header_limit: usize, body_limit: usize) -> Self {

@@ -22,6 +22,8 @@ pub(crate) struct ServerClock {
     observed_us: i64,
     /// What of a leap second is still to be smeared: by so much the wall clock is ahead of what is followed.
     leap_us: i64,
+    /// Whether something keeps the wall clock right, as last heard.
+    synchronized: Option<bool>,
     /// The last step: what arrived before it keeps the offset it had.
     stepped: Option<Step>,
 }
@@ -36,7 +38,18 @@ impl ServerClock {
     /// Anchors the clock: the wall clock said `now` at `monotonic`.
     pub(crate) fn new(now: Timestamp, monotonic: Duration) -> Self {
         let at = micros(monotonic);
-        Self { offset_us: now.millis() * 1000 - at, observed_us: at, leap_us: 0, stepped: None }
+        let offset_us = now.millis() * 1000 - at;
+        Self { offset_us, observed_us: at, leap_us: 0, synchronized: None, stepped: None }
+    }
+
+    /// Whether something keeps the wall clock right (NTP), where the system tells.
+    pub(crate) fn synchronized(&self) -> Option<bool> {
+        self.synchronized
+    }
+
+    /// The system tells so.
+    pub(crate) fn set_synchronized(&mut self, synchronized: Option<bool>) {
+        self.synchronized = synchronized;
     }
 
     /// Follows the wall clock: slews by at most 500 ppm of the time since the last observation. A

@@ -33,6 +33,9 @@ const BATCH: usize = 64;
 /// How often the credential is looked at and deadlines are checked, at most.
 const TICK: Duration = Duration::from_secs(1);
 
+/// A DTLS record of no known version, which is read and dropped (RFC 6347 §4.1.2.7).
+const NO_RECORD: [u8; 13] = [22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// What is asked of a session.
 pub(super) enum Command {
     /// To start ICE anew with these credentials of the publisher, and to answer its own.
@@ -205,6 +208,7 @@ impl Session {
                 () = sleep_until(Instant::from_std(wake)) => {
                     self.state.now = self.server.clock.monotonic();
                     self.rtc.handle_input(Input::Timeout(self.server.moment(self.state.now)))?;
+                    self.prompt_handshake()?;
                 }
             }
             self.ask_for_key_frames();
@@ -218,16 +222,35 @@ impl Session {
         if !self.is_welcome(source, &bytes) {
             return Ok(());
         }
-        let (proto, destination) = match &via {
-            Via::Udp(to) => (Protocol::Udp, self.server.candidate_for(*to)),
-            Via::Tcp(to, _) => (Protocol::Tcp, self.server.candidate_for(*to)),
-        };
+        let (proto, destination) = self.arrived(&via);
         let Ok(received) = Receive::new(proto, source, destination, &bytes) else { return Ok(()) };
         self.state.from = Some((source, via));
         self.state.now = arrival;
         self.rtc.handle_input(Input::Receive(self.server.moment(arrival), received))?;
         self.drain().await?;
         Ok(())
+    }
+
+    /// Until DTLS is done: OpenSSL sends a flight again when its time is up, but looks at the time only when it reads,
+    /// and str0m lets it read only what has come. Where this side says hello first and that is lost, nothing ever
+    /// comes: ffmpeg 8.1 reads the first one before it is ready for it.
+    fn prompt_handshake(&mut self) -> Result<(), End> {
+        let known = |(source, _): &&(SocketAddr, Via)| self.state.paths.contains_key(source);
+        let Some((source, via)) = self.state.from.as_ref().filter(known) else { return Ok(()) };
+        if self.state.connected {
+            return Ok(());
+        }
+        let (proto, destination) = self.arrived(via);
+        let Ok(nothing) = Receive::new(proto, *source, destination, &NO_RECORD) else { return Ok(()) };
+        Ok(self.rtc.handle_input(Input::Receive(self.server.moment(self.state.now), nothing))?)
+    }
+
+    /// How a datagram came that way, to str0m.
+    fn arrived(&self, via: &Via) -> (Protocol, SocketAddr) {
+        match via {
+            Via::Udp(to) => (Protocol::Udp, self.server.candidate_for(*to)),
+            Via::Tcp(to, _) => (Protocol::Tcp, self.server.candidate_for(*to)),
+        }
     }
 
     /// Whether a datagram is looked at: from a known address, or from a new one while there may be

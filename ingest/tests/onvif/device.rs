@@ -7,6 +7,7 @@ use base::{Clock, SystemClock, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ingest::onvif::xml::Element;
+use md5::{Digest, Md5};
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -22,6 +23,12 @@ pub struct Habits {
     pub deaf: bool,
     /// It sends what could hurt.
     pub hostile: bool,
+    /// It has the second version of the media service only.
+    pub second_media: bool,
+    /// It believes HTTP Digest only.
+    pub http_digest: bool,
+    /// It speaks IPv6.
+    pub ipv6: bool,
 }
 
 /// A running device; it ends with the test's runtime.
@@ -33,8 +40,9 @@ pub struct Device {
 
 impl Device {
     pub async fn start(habits: Habits) -> Self {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = if habits.ipv6 { "[::1]:0" } else { "127.0.0.1:0" };
+        let udp = UdpSocket::bind(at).await.unwrap();
+        let http = TcpListener::bind(at).await.unwrap();
         let (discovery, service) = (udp.local_addr().unwrap(), http.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(String::new()));
         tokio::spawn(answer_probes(udp, service, habits));
@@ -84,7 +92,7 @@ async fn answer_probes(udp: UdpSocket, service: SocketAddr, habits: Habits) {
 
 async fn serve(mut stream: TcpStream, habits: Habits, heard: &Mutex<String>) {
     let mut read = Vec::new();
-    let request = loop {
+    let (head, request) = loop {
         if stream.read_buf(&mut read).await.unwrap() == 0 {
             return;
         }
@@ -92,18 +100,20 @@ async fn serve(mut stream: TcpStream, habits: Habits, heard: &Mutex<String>) {
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         if body.len() >= length.parse::<usize>().unwrap() {
-            break body.to_owned();
+            break (head.to_owned(), body.to_owned());
         }
     };
     heard.lock().unwrap().push_str(&request);
-    let (status, body) = answer(&Element::parse(request.as_bytes()).unwrap(), habits);
+    let (status, body) = answer(&head, &Element::parse(request.as_bytes()).unwrap(), habits);
+    let body = body.replace("PORT", &stream.local_addr().unwrap().port().to_string());
     let envelope = format!("<s:Envelope xmlns:s=\"s\"><s:Body>{body}</s:Body></s:Envelope>");
     let length = envelope.len();
-    let answer = format!("HTTP/1.1 {status} Told\r\ncontent-length: {length}\r\n\r\n{envelope}");
+    let challenge = if status == 401 { CHALLENGE } else { "" };
+    let answer = format!("HTTP/1.1 {status} Told\r\n{challenge}content-length: {length}\r\n\r\n{envelope}");
     stream.write_all(answer.as_bytes()).await.unwrap();
 }
 
-fn answer(envelope: &Element, habits: Habits) -> (u16, String) {
+fn answer(head: &str, envelope: &Element, habits: Habits) -> (u16, String) {
     let call = &envelope.at(&["Body"]).unwrap().children[0];
     let now = Timestamp::from_millis(SystemClock.now().millis() + habits.ahead_secs * 1000);
     if call.name == "GetSystemDateAndTime" {
@@ -124,6 +134,13 @@ fn answer(envelope: &Element, habits: Habits) -> (u16, String) {
             ),
         );
     }
+    if habits.http_digest {
+        assert!(
+            !(head.contains("authorization: ") && envelope.at(&["Header", "Security"]).is_some()),
+            "never both"
+        );
+        return if proved(head) { (200, told(call, habits)) } else { (401, String::new()) };
+    }
     if !signed(envelope, now) {
         let fault = "<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>ter:NotAuthorized</s:Value>\
                      </s:Subcode></s:Code></s:Fault>";
@@ -137,6 +154,26 @@ fn told(call: &Element, habits: Habits) -> String {
         "GetDeviceInformation" => "<GetDeviceInformationResponse><Manufacturer>Acme</Manufacturer>\
                                    <Model>C 1000</Model></GetDeviceInformationResponse>"
             .to_owned(),
+        "GetCapabilities" if habits.second_media => "<s:Fault><s:Reason><s:Text>Not here</s:Text></s:Reason></s:Fault>".to_owned(),
+        "GetServices" if habits.second_media => "<GetServicesResponse><Service><Namespace>http://www.onvif.org/ver10/device/wsdl\
+             </Namespace><XAddr>http://192.0.2.66/onvif/device_service</XAddr></Service><Service><Namespace>\
+             http://www.onvif.org/ver20/media/wsdl</Namespace><XAddr>http://192.0.2.66:PORT/onvif/media2</XAddr></Service>\
+             </GetServicesResponse>"
+            .to_owned(),
+        "GetServices" => "<s:Fault><s:Reason><s:Text>Not here</s:Text></s:Reason></s:Fault>".to_owned(),
+        "GetProfiles" if habits.second_media => {
+            assert_eq!(call.text_at(&["Type"]), Some("VideoEncoder"));
+            "<GetProfilesResponse><Profiles token=\"main\"><Name>Main</Name><Configurations><VideoEncoder>\
+             <Encoding>H265</Encoding><Resolution><Width>3840</Width><Height>2160</Height></Resolution><RateControl>\
+             <FrameRateLimit>30</FrameRateLimit></RateControl></VideoEncoder></Configurations></Profiles>\
+             </GetProfilesResponse>"
+                .to_owned()
+        }
+        "GetStreamUri" if habits.second_media => {
+            assert_eq!(call.text_at(&["Protocol"]), Some("RTSP"));
+            let token = call.text_at(&["ProfileToken"]).unwrap();
+            format!("<GetStreamUriResponse><Uri>rtsp://192.0.2.66:8554/{token}</Uri></GetStreamUriResponse>")
+        }
         "GetCapabilities" => "<GetCapabilitiesResponse><Capabilities><Media></Media></Capabilities>\
                               </GetCapabilitiesResponse>"
             .to_owned(),
@@ -166,6 +203,26 @@ fn told(call: &Element, habits: Habits) -> String {
         }
         other => panic!("{other} is not asked for"),
     }
+}
+
+/// What a device says that believes HTTP Digest only; the password itself is asked for in vain.
+const CHALLENGE: &str = "WWW-Authenticate: Basic realm=\"cam\"\r\n\
+    WWW-Authenticate: Digest realm=\"cam\", nonce=\"abc\", qop=\"auth\"\r\n";
+
+/// Whether the caller proves the password by HTTP (RFC 7616 §3.4.1).
+fn proved(head: &str) -> bool {
+    let Some(given) = head.lines().find_map(|line| line.strip_prefix("authorization: Digest ")) else {
+        return false;
+    };
+    let value = |name: &str| {
+        let rest = given.split(&format!("{name}=")).nth(1)?;
+        Some(rest.split(',').next()?.trim().trim_matches('"').to_owned())
+    };
+    let (uri, count, client) = (value("uri").unwrap(), value("nc").unwrap(), value("cnonce").unwrap());
+    let hex = |text: String| Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (secret, what) = (hex(format!("admin:cam:{PASSWORD}")), hex(format!("POST:{uri}")));
+    value("response") == Some(hex(format!("{secret}:abc:{count}:{client}:auth:{what}")))
+        && head.starts_with(&format!("POST {uri} "))
 }
 
 /// Whether the caller knows the password and what time it is here.

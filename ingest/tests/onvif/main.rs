@@ -73,6 +73,36 @@ async fn a_camera_says_why_it_does_not_tell() {
 }
 
 #[tokio::test]
+async fn a_camera_that_believes_http_digest_gets_it() {
+    let device = Device::start(Habits { http_digest: true, ..Habits::default() }).await;
+    let [camera] = &find(device.discovery, Some("p<ss&w\"rd")).await[..] else { panic!("one camera") };
+    assert_eq!((camera.trouble.as_deref(), camera.profiles.len()), (None, 2), "{camera:?}");
+    assert!(camera.profiles.iter().all(|profile| profile.url.is_some()));
+    let [camera] = &find(device.discovery, Some("wrong")).await[..] else { panic!("one camera") };
+    assert!(camera.credentials_wanted && camera.profiles.is_empty(), "{camera:?}");
+}
+
+#[tokio::test]
+async fn a_camera_with_the_second_media_service_only_tells_its_profiles() {
+    let habits = Habits { second_media: true, http_digest: true, ..Habits::default() };
+    let device = Device::start(habits).await;
+    let [camera] = &find(device.discovery, Some("p<ss&w\"rd")).await[..] else { panic!("one camera") };
+    let [main] = &camera.profiles[..] else { panic!("{camera:?}") };
+    assert_eq!((main.name.as_str(), main.encoding.as_deref()), ("Main", Some("H265")));
+    assert_eq!((main.width, main.frame_rate), (Some(3840), Some(30.0)));
+    assert_eq!(main.url.as_deref(), Some("rtsp://127.0.0.1:8554/main"));
+}
+
+#[tokio::test]
+async fn a_camera_is_found_by_ipv6() {
+    let device = Device::start(Habits { ipv6: true, ..Habits::default() }).await;
+    let [camera] = &find(device.discovery, Some("p<ss&w\"rd")).await[..] else { panic!("one camera") };
+    assert_eq!((camera.address.as_str(), camera.trouble.as_deref()), ("::1", None));
+    let urls: Vec<_> = camera.profiles.iter().map(|profile| profile.url.as_deref().unwrap()).collect();
+    assert_eq!(urls[0], "rtsp://[::1]:8554/main?x=1&y=2");
+}
+
+#[tokio::test]
 async fn a_hostile_device_is_bounded_and_leads_nowhere_else() {
     let device = Device::start(Habits { hostile: true, ..Habits::default() }).await;
     let found = find(device.discovery, Some("p<ss&w\"rd")).await;

@@ -6,9 +6,9 @@ mod put_media;
 
 use std::time::Duration;
 
-use base::Clock;
+use base::{Clock, ClockSource, TimestampSource};
 use catalog::{CatalogError, Principal, StreamGlob, StreamUpdate};
-use fixtures::{AUDIO, Camera, VIDEO};
+use fixtures::{AUDIO, Camera, SenderReports, VIDEO};
 use ingest::{Ended, IngestError, Publisher, StreamState};
 use installation::{Installation, peer, stream};
 use media::mkv::read_fragment;
@@ -49,6 +49,60 @@ async fn what_was_sent_is_on_disk_when_finish_returns() {
     assert_eq!((health.fragments, health.last_fragment), (6, Some(stored[5].0.number)));
     assert_eq!((health.tracks[0].number, health.tracks[1].number), (VIDEO.0, AUDIO.0));
     assert!((health.tracks[0].frame_rate - 25.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_never_right_is_corrected_when_it_is_set() {
+    let corrections = async |synchronized: Option<bool>| {
+        let installation = Installation::new().await;
+        installation.clock.set_synchronized(synchronized);
+        let mut recorder = installation.publish("cam-1").await.unwrap();
+        installation.send(&mut recorder, &camera(), 7 * SECOND).await.unwrap();
+        installation.clock.step_wall_ms(3_600_000);
+        installation.clock.set_synchronized(Some(true));
+        installation.clock.advance(2 * SECOND);
+        installation.send(&mut recorder, &camera(), 7 * SECOND).await.unwrap();
+        recorder.finish(Ended::Teardown).await.unwrap();
+        let stored: Vec<_> = installation.stored("cam-1").into_iter().map(|(meta, _)| meta).collect();
+        let (first, last) = (&stored[0], stored.last().unwrap());
+        assert_eq!((first.server_clock_synced, last.server_clock_synced), (synchronized, Some(true)));
+        assert!(
+            last.run_id != first.run_id
+                && last.producer_timestamp.since(first.producer_timestamp) > 3600 * SECOND
+        );
+        let stream = installation.catalog.stream(&stream("cam-1")).unwrap().id;
+        let noted = installation.catalog.clock_corrections(stream);
+        // Read in milliseconds, and therefore one less at times.
+        noted
+            .iter()
+            .map(|noted| (noted.run == first.run_id, (noted.delta_ms + 1) / 10 * 10))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(corrections(Some(false)).await, [(true, 3_600_000)]);
+    assert_eq!(corrections(Some(true)).await, [], "it was right: a step is a change, no correction");
+    assert_eq!(corrections(None).await, [], "nobody knows");
+}
+
+#[tokio::test]
+async fn a_stream_says_whose_clock_is_followed() {
+    let hour_ahead = SenderReports { every: SECOND, offset_ms: 3_600_000, lie_ms: 0 };
+    let camera = Camera { reports: Some(hour_ahead), ..Camera::default() };
+    let installation = Installation::new().await;
+    for (timestamps, followed) in [
+        (None, ClockSource::Server),
+        (Some(TimestampSource::Camera), ClockSource::SenderReport),
+        (Some(TimestampSource::Server), ClockSource::Server),
+    ] {
+        if let Some(made) = installation.catalog.stream(&stream("cam-1")) {
+            let update = StreamUpdate::Timestamps(timestamps);
+            installation.catalog.update_stream(made.id, None, update).await.unwrap();
+        }
+        let mut recorder = installation.publish("cam-1").await.unwrap();
+        installation.send(&mut recorder, &camera, 9 * SECOND).await.unwrap();
+        recorder.finish(Ended::Teardown).await.unwrap();
+        let (last, _) = installation.stored("cam-1").pop().unwrap();
+        assert_eq!(last.clock_source, followed, "{timestamps:?}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod bad_input;
 #[cfg(feature = "gstreamer")]
 mod demo;
 mod hall;
+mod key_requests;
 #[cfg(feature = "gstreamer")]
 mod played;
 mod publishers;

@@ -52,6 +52,7 @@ fn meta() -> FragmentMeta {
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
         clock_drift_ppm: None,
+        server_clock_synced: None,
         decodes_from: None,
         tracks: Vec::new(),
         tags: Tags::from([("door".to_owned(), "open".to_owned())]),

@@ -81,6 +81,7 @@ fn fragment(run_ms: i64, index: i64) -> FragmentMeta {
         clock_source: ClockSource::Server,
         clock_offset_ms: None,
         clock_drift_ppm: None,
+        server_clock_synced: None,
         decodes_from: None,
         tracks: vec![video(index * 180_000, 180_000), audio(index * 96_256, 94)],
         tags: base::Tags::new(),

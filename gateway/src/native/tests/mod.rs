@@ -10,6 +10,7 @@ pub(crate) mod policy;
 mod sign_in;
 mod source;
 mod space;
+mod times;
 mod watching;
 mod whip;
 pub(crate) mod world;
