@@ -28,6 +28,6 @@ pub use put::{NewRecord, Placed};
 pub use read::{Batch, ReadLimits, ReadRecord, Start};
 pub use record::{Record, RecordBatch, RecordError};
 pub use retention::Swept;
-pub use sequence::{SequenceError, SequenceNumber, shard_id};
+pub use sequence::{SequenceError, SequenceNumber, ShardId, shard_id};
 pub use streams::DataStreams;
 pub use traffic::{Flow, Minute, Passed, SECONDS, Traffic};

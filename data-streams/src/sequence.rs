@@ -82,9 +82,19 @@ impl SequenceNumber {
     }
 }
 
-/// A shard's number as clients write it: `shardId-000000000003`.
+/// A shard's number, shown as clients write it: `shardId-000000000003`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardId(pub u32);
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shardId-{:012}", self.0)
+    }
+}
+
+/// A shard's number as clients write it.
 pub fn shard_id(shard: u32) -> String {
-    format!("shardId-{shard:012}")
+    ShardId(shard).to_string()
 }
 
 fn seconds(at: Timestamp) -> u64 {

@@ -15,12 +15,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
 
 import cameras
+import deliveries
 import engine
 import first_frame
+import producers
+import records
 import startup
 
 BENCHES = {
     "cameras": cameras.run,
+    "records": records.run,
+    "producers": producers.run,
+    "deliveries": deliveries.run,
     "engine": engine.run,
     "startup": startup.run,
     "first-frame": first_frame.run,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A client that sends more than it may is listened to for this much: most look for the answer only
 /// when they have sent everything.
 const LISTENED_TO: usize = 16 * 1024 * 1024;
+/// What a declared length alone may make this server hold ready: most bodies then never move while they grow.
+const HELD_READY: usize = 1024 * 1024;
 
 /// The body, if it has at most `limit` bytes.
 ///
@@ -24,7 +26,8 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, AuthError> {
 }
 
 async fn collect(mut body: Body, limit: usize) -> Result<Bytes, AuthError> {
-    let mut kept = BytesMut::new();
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut kept = BytesMut::with_capacity(declared.min(limit).min(HELD_READY));
     let mut size = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| AuthError::BodyBroken)?;

@@ -1,8 +1,8 @@
 //! Constraints of an operation's input, stated once: checking and describing are the same code.
 //!
 //! An operation's `check` names every member with what is demanded of it. Over a request it collects
-//! what is violated, in AWS's words and order; over an empty input it describes the members, which the
-//! comparison with the AWS service models reads.
+//! what is violated, in AWS's words and order, and takes no memory while nothing is; over an empty input it
+//! describes the members, which the comparison with the AWS service models reads.
 
 use std::fmt::Write as _;
 
@@ -49,22 +49,28 @@ pub struct Member {
     pub not_offered: bool,
 }
 
-/// Collects violations and, on the way, describes the members.
+/// Collects violations, or describes the members.
 #[derive(Default)]
 pub struct Check {
     /// The first of them.
     violations: Vec<String>,
     /// How many there are.
     count: usize,
-    members: Vec<Member>,
+    /// Where they are to be described.
+    members: Option<Vec<Member>>,
     /// Of members that keep to the model, what is refused all the same: the first.
     refusal: Option<String>,
     prefix: String,
     /// Within a structure that is not there, nothing can be violated.
-    describing: bool,
+    absent: bool,
 }
 
 impl Check {
+    /// One that describes the members on the way.
+    pub fn describing() -> Self {
+        Self { members: Some(Vec::new()), ..Self::default() }
+    }
+
     /// AWS's message, if anything is violated.
     pub fn message(&self) -> Option<String> {
         let count = self.count;
@@ -84,35 +90,34 @@ impl Check {
 
     /// A structure that is not offered: one that is there is refused, never ignored.
     pub fn not_offered<T>(&mut self, name: &str, value: Option<&T>) {
-        let path = format!("{}{name}", self.prefix);
-        self.rule(name, "structure", value).member().not_offered = true;
+        self.rule(name, "structure", value).describe(|member| member.not_offered = true);
         if value.is_some() {
-            self.refuse(format!("{path} is not offered."));
+            self.refuse(format!("{}{name} is not offered.", self.prefix));
         }
     }
 
     /// The members, in the order they were named.
     pub fn members(&self) -> &[Member] {
-        &self.members
+        self.members.as_deref().unwrap_or_default()
     }
 
     /// A text member.
-    pub fn text<'a>(&'a mut self, name: &str, value: Option<&'a str>) -> Rule<'a, str> {
+    pub fn text<'a>(&'a mut self, name: &'a str, value: Option<&'a str>) -> Rule<'a, str> {
         self.rule(name, "string", value)
     }
 
     /// A whole number.
-    pub fn number<'a>(&'a mut self, name: &str, value: Option<&'a i64>) -> Rule<'a, i64> {
+    pub fn number<'a>(&'a mut self, name: &'a str, value: Option<&'a i64>) -> Rule<'a, i64> {
         self.rule(name, "integer", value)
     }
 
     /// Yes or no.
-    pub fn boolean<'a>(&'a mut self, name: &str, value: Option<&'a bool>) -> Rule<'a, bool> {
+    pub fn boolean<'a>(&'a mut self, name: &'a str, value: Option<&'a bool>) -> Rule<'a, bool> {
         self.rule(name, "boolean", value)
     }
 
     /// Bytes.
-    pub fn blob<'a>(&'a mut self, name: &str, value: Option<&'a Blob>) -> Rule<'a, Blob> {
+    pub fn blob<'a>(&'a mut self, name: &'a str, value: Option<&'a Blob>) -> Rule<'a, Blob> {
         self.rule(name, "blob", value)
     }
 
@@ -130,33 +135,33 @@ impl Check {
         }
         let size = value.map(|list| count(list.len()));
         rule.bounds(size, || "'[...]'".to_owned(), (min, Some(max)), "length");
-        let (outer, described) = (self.prefix.clone(), self.members.len());
+        let (outer, described) = (self.prefix.len(), self.members().len());
         for (place, entry) in value.into_iter().flatten().enumerate() {
-            self.prefix = format!("{outer}{name}.{}.member.", place + 1);
+            let _ = write!(self.prefix, "{name}.{}.member.", place + 1);
             inner(entry, self);
-            // The members of entries are checked and not described.
-            self.members.truncate(described);
+            self.prefix.truncate(outer);
         }
-        self.prefix = outer;
+        // The members of entries are checked and not described.
+        self.members.iter_mut().for_each(|members| members.truncate(described));
     }
 
     /// A time.
-    pub fn time<'a>(&'a mut self, name: &str, value: Option<&'a Epoch>) -> Rule<'a, Epoch> {
+    pub fn time<'a>(&'a mut self, name: &'a str, value: Option<&'a Epoch>) -> Rule<'a, Epoch> {
         self.rule(name, "timestamp", value)
     }
 
     /// Tags as a map; keys and values are checked as the model demands.
-    pub fn tags<'a>(&'a mut self, name: &str, value: Option<&'a Tags>) -> Rule<'a, Tags> {
+    pub fn tags<'a>(&'a mut self, name: &'a str, value: Option<&'a Tags>) -> Rule<'a, Tags> {
         self.rule(name, "map", value)
     }
 
     /// A list of texts.
-    pub fn list<'a>(&'a mut self, name: &str, value: Option<&'a Vec<String>>) -> Rule<'a, Vec<String>> {
+    pub fn list<'a>(&'a mut self, name: &'a str, value: Option<&'a Vec<String>>) -> Rule<'a, Vec<String>> {
         self.rule(name, "list", value)
     }
 
     /// One of a closed set of words.
-    pub fn choice<E: Closed>(&mut self, name: &str, value: Option<&Choice<E>>) -> Rule<'_, str> {
+    pub fn choice<'a, E: Closed>(&'a mut self, name: &'a str, value: Option<&Choice<E>>) -> Rule<'a, str> {
         let values: Vec<&'static str> = E::VALUES.iter().map(|(word, _)| *word).collect();
         let unknown = match value {
             Some(Choice::Unknown(text)) => Some(text.clone()),
@@ -169,7 +174,7 @@ impl Check {
             let set = values.join(", ");
             rule.violated(&quoted(&text), &format!("Member must satisfy enum value set: [{set}]"));
         }
-        rule.member().values = Some(values);
+        rule.describe(|member| member.values = Some(values));
         rule
     }
 
@@ -185,30 +190,34 @@ impl Check {
         if required {
             rule.required();
         }
-        let outer = (self.prefix.clone(), self.describing);
+        let outer = (self.prefix.len(), self.absent);
         let _ = write!(self.prefix, "{name}.");
-        self.describing |= value.is_none();
+        self.absent |= value.is_none();
         inner(value.unwrap_or(&T::default()), self);
-        (self.prefix, self.describing) = outer;
+        self.prefix.truncate(outer.0);
+        self.absent = outer.1;
     }
 
     fn rule<'a, T: ?Sized>(
         &'a mut self,
-        name: &str,
+        name: &'a str,
         kind: &'static str,
         value: Option<&'a T>,
     ) -> Rule<'a, T> {
-        let name = format!("{}{name}", self.prefix);
-        let (required, not_offered) = (false, false);
-        let (min, max, pattern, values) = (None, None, None, None);
-        self.members.push(Member { name, kind, required, min, max, pattern, values, not_offered });
-        Rule { missing: value.is_none(), check: self, value }
+        if let Some(members) = &mut self.members {
+            let path = format!("{}{name}", self.prefix);
+            let (required, not_offered) = (false, false);
+            let (min, max, pattern, values) = (None, None, None, None);
+            members.push(Member { name: path, kind, required, min, max, pattern, values, not_offered });
+        }
+        Rule { missing: value.is_none(), check: self, name, value }
     }
 }
 
 /// What is demanded of one member.
 pub struct Rule<'a, T: ?Sized> {
     check: &'a mut Check,
+    name: &'a str,
     value: Option<&'a T>,
     missing: bool,
 }
@@ -216,26 +225,30 @@ pub struct Rule<'a, T: ?Sized> {
 impl<T: ?Sized> Rule<'_, T> {
     /// It must be there.
     pub fn required(mut self) -> Self {
-        self.member().required = true;
+        self.describe(|member| member.required = true);
         if self.missing {
             self.violated("null", "Member must not be null");
         }
         self
     }
 
-    fn member(&mut self) -> &mut Member {
-        self.check.members.last_mut().expect("a rule exists only after its member was pushed")
+    /// Changes the description of this member, if there is one.
+    fn describe(&mut self, change: impl FnOnce(&mut Member)) {
+        if let Some(member) = self.check.members.as_mut().and_then(|members| members.last_mut()) {
+            change(member);
+        }
     }
 
     fn violated(&mut self, value: &str, constraint: &str) {
-        if self.check.describing {
+        if self.check.absent {
             return;
         }
         self.check.count += 1;
         if self.check.count > TOLD {
             return;
         }
-        let path: Vec<String> = self.member().name.split('.').map(lower_first).collect();
+        let path = format!("{}{}", self.check.prefix, self.name);
+        let path: Vec<String> = path.split('.').map(lower_first).collect();
         let path = path.join(".");
         self.check
             .violations
@@ -249,8 +262,7 @@ impl<T: ?Sized> Rule<'_, T> {
         (min, max): (i64, Option<i64>),
         what: &str,
     ) {
-        self.member().min = Some(min);
-        self.member().max = max;
+        self.describe(|member| (member.min, member.max) = (Some(min), max));
         if let Some(size) = size {
             if size < min {
                 self.violated(&shown(), &format!("Member must have {what} greater than or equal to {min}"));
@@ -272,7 +284,7 @@ impl Rule<'_, str> {
 
     /// The pattern it must match as a whole.
     pub fn pattern(mut self, pattern: Pattern) -> Self {
-        self.member().pattern = Some(pattern.text);
+        self.describe(|member| member.pattern = Some(pattern.text));
         if let Some(text) = self.value.filter(|text| !(pattern.matches)(text)) {
             let constraint = format!("Member must satisfy regular expression pattern: {}", pattern.text);
             self.violated(&quoted(text), &constraint);
@@ -389,7 +401,7 @@ mod tests {
 
     #[test]
     fn entries_are_named_by_their_place_and_ten_violations_are_told() {
-        let mut check = Check::default();
+        let mut check = Check::describing();
         let records = vec![Some(Blob(vec![0; 3].into())), None];
         check.entries("Records", Some(&records), (true, 1, 1), |record, check| {
             check.blob("Data", record.as_ref()).required().length(0, 2);
@@ -416,7 +428,7 @@ mod tests {
 
     #[test]
     fn an_absent_structure_is_described_and_not_violated() {
-        let mut check = Check::default();
+        let mut check = Check::describing();
         check.structure("Outer", None::<&u8>, false, |_, check| {
             check.number("Inner", None).required();
         });

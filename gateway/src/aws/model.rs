@@ -35,7 +35,7 @@ pub struct Description {
 /// What `Entry::of` keeps for an operation.
 pub fn describe<O: Operation>() -> Description {
     let wire = if O::PATH == "/" { Wire::Json } else { Wire::RestJson };
-    let mut check = Check::default();
+    let mut check = Check::describing();
     O::check(&O::Input::default(), &mut check);
     let mut output = Vec::new();
     member_paths("", &O::sample(), &mut output);

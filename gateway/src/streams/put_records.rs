@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use base::Limits;
 use catalog::Action;
-use data_streams::{Placed, shard_id};
+use data_streams::{Placed, SequenceNumber, ShardId};
 use fragment_log::LogError;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use super::put_record::{DATA_BYTES, PUT_ERRORS, check_size, new_record, not_put}
 use super::stream::StreamRef;
 use crate::aws::check::Check;
 use crate::aws::patterns::HASH_KEY;
-use crate::aws::values::{Blob, capped};
+use crate::aws::values::{Blob, Text, capped};
 use crate::aws::{Context, Operation};
 use crate::exception::{Code, Exception};
 
@@ -57,9 +57,9 @@ pub struct Output {
 #[serde(rename_all = "PascalCase")]
 struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
-    sequence_number: Option<String>,
+    sequence_number: Option<Text<SequenceNumber>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    shard_id: Option<String>,
+    shard_id: Option<Text<ShardId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,8 +70,8 @@ impl From<Result<Placed, Arc<LogError>>> for Outcome {
     fn from(result: Result<Placed, Arc<LogError>>) -> Self {
         match result {
             Ok(placed) => Self {
-                sequence_number: Some(placed.sequence.to_string()),
-                shard_id: Some(shard_id(placed.shard)),
+                sequence_number: Some(Text(placed.sequence)),
+                shard_id: Some(Text(ShardId(placed.shard))),
                 error_code: None,
                 error_message: None,
             },
@@ -153,8 +153,8 @@ impl Operation for PutRecords {
     #[cfg(test)]
     fn sample() -> serde_json::Value {
         let outcome = Outcome {
-            sequence_number: Some("1".into()),
-            shard_id: Some("s".into()),
+            sequence_number: Some(Text(SequenceNumber { created: 1, shard: 0, index: 7, arrived: 2 })),
+            shard_id: Some(Text(ShardId(0))),
             error_code: Some("e"),
             error_message: Some("m".into()),
         };

@@ -1,38 +1,44 @@
 //! Records as the AWS model has them.
 
+use bytes::Bytes;
 use data_streams::{ReadRecord, SequenceNumber};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::aws::values::{Blob, Epoch};
+use crate::aws::values::{Blob, Epoch, Text};
 
 /// `Record` of the AWS model.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RecordInfo {
-    sequence_number: String,
+    sequence_number: Text<SequenceNumber>,
     approximate_arrival_timestamp: Epoch,
     data: Blob,
-    partition_key: String,
+    #[serde(serialize_with = "as_text")]
+    partition_key: Bytes,
     encryption_type: &'static str,
 }
 
 impl RecordInfo {
     /// The record under this number.
-    pub fn new(sequence: &SequenceNumber, record: ReadRecord) -> Self {
+    pub fn new(sequence: SequenceNumber, record: ReadRecord) -> Self {
         Self {
-            sequence_number: sequence.to_string(),
+            sequence_number: Text(sequence),
             approximate_arrival_timestamp: Epoch(record.arrived),
             data: Blob(record.data),
-            partition_key: String::from_utf8_lossy(&record.partition_key).into_owned(),
+            partition_key: record.partition_key,
             encryption_type: "NONE",
         }
     }
 }
 
+/// A partition key, which was UTF-8 when it was put.
+fn as_text<S: Serializer>(key: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(key))
+}
+
 #[cfg(test)]
 pub mod tests {
     use base::Timestamp;
-    use bytes::Bytes;
     use serde_json::{Value, json};
 
     use super::*;
@@ -42,7 +48,7 @@ pub mod tests {
         let arrived = Timestamp::from_millis(1_700_000_000_123);
         let (partition_key, data) = (Bytes::from_static(b"key"), Bytes::from_static(b"value"));
         let sequence = SequenceNumber { created: 1, shard: 0, index: 7, arrived: 2 };
-        RecordInfo::new(&sequence, ReadRecord { index: 7, arrived, partition_key, data })
+        RecordInfo::new(sequence, ReadRecord { index: 7, arrived, partition_key, data })
     }
 
     /// An answer with the member that only a closed shard's has: no shard is closed yet.

@@ -54,7 +54,7 @@ impl Source<'_> {
 pub fn records(shard: &Shard, batch: Batch) -> Vec<RecordInfo> {
     let describe = |record: ReadRecord| {
         let sequence = SequenceNumber::new(shard, record.index, record.arrived);
-        RecordInfo::new(&sequence, record)
+        RecordInfo::new(sequence, record)
     };
     batch.records.into_iter().map(describe).collect()
 }
