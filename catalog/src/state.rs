@@ -292,12 +292,7 @@ impl State {
             Command::PutDataStream(record) => vec![self.put_data_stream(record)],
             Command::PutDelivery(record) => vec![self.put_delivery(*record)],
             Command::PutCheckpoints(checkpoints) => {
-                let put = checkpoints.into_iter().map(|checkpoint| {
-                    let Checkpoint { delivery, outlet, shard, .. } = checkpoint;
-                    self.checkpoints.entry(delivery).or_default().insert((outlet, shard), checkpoint);
-                    RowKey::Checkpoint(delivery, outlet, shard)
-                });
-                put.collect()
+                checkpoints.into_iter().map(|checkpoint| self.put_checkpoint(checkpoint)).collect()
             }
             Command::DeleteStream(id) => self.delete_stream(id),
             Command::RaiseFloors(floors) => {
@@ -350,14 +345,22 @@ impl State {
                 self.access_keys.insert(key.id.clone(), Arc::new(key));
                 vec![row]
             }
-            Command::PutDevice(device) => {
-                let row = RowKey::Device(device.username.clone());
-                self.usernames.insert(device.token_sha256, device.username.clone());
-                self.devices.insert(device.username.clone(), Arc::new(device));
-                vec![row]
-            }
+            Command::PutDevice(device) => vec![self.put_device(device)],
             Command::SnapshotBegin | Command::SnapshotEnd { .. } => Vec::new(),
         }
+    }
+
+    fn put_checkpoint(&mut self, checkpoint: Checkpoint) -> RowKey {
+        let Checkpoint { delivery, outlet, shard, .. } = checkpoint;
+        self.checkpoints.entry(delivery).or_default().insert((outlet, shard), checkpoint);
+        RowKey::Checkpoint(delivery, outlet, shard)
+    }
+
+    fn put_device(&mut self, device: Device) -> RowKey {
+        let row = RowKey::Device(device.username.clone());
+        self.usernames.insert(device.token_sha256, device.username.clone());
+        self.devices.insert(device.username.clone(), Arc::new(device));
+        row
     }
 
     /// Sources keep a copy of the URL in their secret, so that whoever pulls has one place to look.

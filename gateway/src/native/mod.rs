@@ -5,8 +5,8 @@
 
 mod caller;
 mod clip;
-mod data_streams;
 mod clock_corrections;
+mod data_streams;
 mod deliveries;
 mod discover;
 mod encryption;
