@@ -40,9 +40,10 @@ check: apt-build page cargo ## Format, lints, licences and advisories
 bench: build apt-test $(VENV)/installed ## Measure, as ratios within one run, with their spread
 	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python tests/bench/run.py $(BENCH)
 
-torture: apt-build cargo ## The log's crash, fault, flip and kill tests at full size: hours
+torture: build apt-test $(VENV)/installed ## The crash, fault, flip and kill tests at full size: hours
 	MILLRACE_TORTURE=1 cargo test --release --locked -p fragment-log -- --nocapture
 	MILLRACE_TORTURE=1 cargo test --release --locked -p fragment-log --features shuttle --test shuttle -- --nocapture
+	MILLRACE_TORTURE=1 MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest tests/e2e/test_checker.py -q
 
 fuzz: apt-build cargo ## Fuzz every parser by coverage, SECONDS each (default 60); TARGETS="…" for some
 	tests/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
