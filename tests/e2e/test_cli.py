@@ -9,7 +9,7 @@ from pathlib import Path
 def aws(server, service: str, operation: str, *words: str) -> dict:
     """One command of the aws CLI; what it prints."""
     command = [str(Path(sys.executable).with_name("aws")), service, operation, *words, "--output", "json"]
-    done = subprocess.run(command, env=server.environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=server.environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return json.loads(done.stdout or "{}")
 

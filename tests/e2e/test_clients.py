@@ -4,9 +4,12 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
@@ -18,9 +21,46 @@ COMMANDS = {
     "Rust": [str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug/kinesis_client")],
     "JavaScript": ["node", str(CLIENTS / "js/main.mjs")],
     # A short life: what the JVM compiles well it does not use often enough.
-    "Java": ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{JAVA / 'classes'}:{JAVA / 'lib'}/*", "Client"],
+    "Java": ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JAVA / 'classes'}:{JAVA / 'lib'}/*", "Client"],
 }
+# How each begins its connections where there is no TLS: `PRI` is HTTP/2 with prior knowledge (RFC 9113, 3.4).
+BEGINNINGS = {"Rust": {b"POST"}, "JavaScript": {b"PRI"}, "Java": {b"POST", b"PRI"}}
 FIRST = "shardId-000000000000"
+
+
+class Tap:
+    """Forwards connections to the server, and notes each one's first word."""
+
+    def __init__(self, address: str):
+        host, port = address.rsplit(":", 1)
+        self.words = words = set()
+
+        class Forward(BaseRequestHandler):
+            def handle(self):
+                first = self.request.recv(65_536)
+                words.add(first.split(b" ")[0])
+                with socket.create_connection((host, int(port))) as server:
+                    server.sendall(first)
+                    threading.Thread(target=copy, args=(server, self.request), daemon=True).start()
+                    copy(self.request, server)
+
+        self.server = ThreadingTCPServer(("127.0.0.1", 0), Forward)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def copy(source: socket.socket, target: socket.socket):
+    try:
+        while piece := source.recv(65_536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +82,36 @@ def trusted(server, tmp_path_factory) -> str:
     return f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=public"
 
 
-def run(server, other: dict, trusted: str, client: str, listener: str) -> tuple[str, dict]:
-    """The stream that a client has made, and what it found."""
-    stream = f"{client}-{listener}"
+def run(client: str, stream: str, env: dict, other: dict, trusted: str) -> dict:
+    """What a client has found that was to make this stream."""
     others = {"OTHER_ACCESS_KEY_ID": other["access_key_id"], "OTHER_SECRET_ACCESS_KEY": other["secret_access_key"]}
-    env = {**server.environment(listener), **others, "JAVA_TOOL_OPTIONS": trusted}
-    done = subprocess.run([*COMMANDS[client], stream], env=env, capture_output=True, text=True, timeout=60)
+    env = {**env, **others, "JAVA_TOOL_OPTIONS": trusted}
+    done = subprocess.run([*COMMANDS[client], stream], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return stream, json.loads(done.stdout)
+    return json.loads(done.stdout)
 
 
 def data(number: int) -> str:
     return (str(number).encode() + b"\x00\xff").hex()
 
 
-@pytest.mark.parametrize("listener", ["http", "https"])
 @pytest.mark.parametrize("client", COMMANDS)
-def test_an_sdk_puts_reads_and_subscribes(server, other, trusted, client, listener):
-    stream, found = run(server, other, trusted, client, listener)
+def test_an_sdk_puts_reads_and_subscribes(server, other, trusted, client):
+    tap, stream = Tap(server.addresses["http"]), f"{client}-http"
+    env = {**server.environment(), "AWS_ENDPOINT_URL": tap.url}
+    holds(stream, run(client, stream, env, other, trusted))
+    assert tap.words == BEGINNINGS[client]
+    tap.stop()
+
+
+@pytest.mark.parametrize("client", COMMANDS)
+def test_an_sdk_does_so_over_tls(server, other, trusted, client):
+    stream = f"{client}-https"
+    holds(stream, run(client, stream, server.environment("https"), other, trusted))
+
+
+def holds(stream: str, found: dict):
+    """Whether a client found all as it must be."""
     now = time.time() * 1000
     assert now - 60_000 < found["created"] <= now
     assert len(found["put"]) == RECORDS and set(found["read"]) == {FIRST, "shardId-000000000001"}

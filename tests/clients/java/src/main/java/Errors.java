@@ -1,10 +1,12 @@
 import java.util.List;
 import software.amazon.awssdk.services.kinesis.KinesisClient;
+import software.amazon.awssdk.services.kinesis.model.AccessDeniedException;
 import software.amazon.awssdk.services.kinesis.model.InvalidArgumentException;
 import software.amazon.awssdk.services.kinesis.model.KinesisException;
 import software.amazon.awssdk.services.kinesis.model.LimitExceededException;
 import software.amazon.awssdk.services.kinesis.model.ResourceInUseException;
 import software.amazon.awssdk.services.kinesis.model.ResourceNotFoundException;
+import software.amazon.awssdk.services.kinesis.model.ValidationException;
 
 /** What is refused, as the SDK tells it: errors are CBOR too, and have classes of their own. */
 final class Errors {
@@ -28,9 +30,9 @@ final class Errors {
                     refused("iterator", InvalidArgumentException.class,
                             () -> kinesis.getRecords(request -> request.shardIterator("AAAA"))),
                     refused("million", LimitExceededException.class, () -> create("million", 1_000_000)),
-                    refused("none", KinesisException.class, () -> create("none", 0)),
+                    refused("none", ValidationException.class, () -> create("none", 0)),
                     refused("forged", KinesisException.class, () -> describe(forged, stream)),
-                    refused("denied", KinesisException.class, () -> describe(other, stream))) + "}";
+                    refused("denied", AccessDeniedException.class, () -> describe(other, stream))) + "}";
         }
     }
 
