@@ -8,6 +8,7 @@ TARGET   := $(or $(CARGO_TARGET_DIR),target)
 BINARY   := $(TARGET)/release/millrace
 FEATURES := gateway/gstreamer,gateway/s3
 VENV     := tests/.venv
+CLIENTS  := tests/clients
 PAGE     := console/dist/index.html
 # Not `npm ci`: it demands lock entries for the native packages of every platform, also of those that
 # a registry's mirror does not have. The lock file is followed all the same.
@@ -27,21 +28,22 @@ rust-test: apt-build apt-run apt-test page cargo ## Rust tests (unit, property, 
 	cargo test --workspace --locked --features $(FEATURES)
 	cargo test --locked -p fragment-log --features shuttle --test shuttle
 
-e2e: build apt-test $(VENV)/installed ## The released binary under ffmpeg, GStreamer, boto3, Chromium
+e2e: build clients $(VENV)/installed ## The released binary under ffmpeg, GStreamer, AWS SDKs, Chromium
 	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest tests/e2e -q --durations=10 -n 3 --dist loadfile $(PYTEST)
 
 check: apt-build page cargo ## Format, lints, licences and advisories
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked --features $(FEATURES) -- -D warnings
+	cargo clippy --workspace --all-targets --locked --features $(FEATURES),tests/kinesis-client -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
 	else echo "cargo-deny is not installed (cargo install cargo-deny): licences and advisories not checked"; fi
 
 bench: build apt-test $(VENV)/installed ## Measure, as ratios within one run, with their spread
 	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python tests/bench/run.py $(BENCH)
 
-torture: apt-build cargo ## The log's crash, fault, flip and kill tests at full size: hours
+torture: build apt-test $(VENV)/installed ## The crash, fault, flip and kill tests at full size: hours
 	MILLRACE_TORTURE=1 cargo test --release --locked -p fragment-log -- --nocapture
 	MILLRACE_TORTURE=1 cargo test --release --locked -p fragment-log --features shuttle --test shuttle -- --nocapture
+	MILLRACE_TORTURE=1 MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest tests/e2e/test_checker.py -q
 
 fuzz: apt-build cargo ## Fuzz every parser by coverage, SECONDS each (default 60); TARGETS="…" for some
 	tests/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
@@ -64,10 +66,22 @@ $(VENV)/installed: tests/requirements.txt | apt-test
 	$(VENV)/bin/pip install --quiet --requirement tests/requirements.txt
 	touch $@
 
+# The clients of tests/e2e/test_clients.py. What is installed is not fetched again.
+clients: apt-test $(CLIENTS)/js/node_modules/installed $(CLIENTS)/java/target/installed cargo
+	cargo build --locked -p tests --features kinesis-client --bin kinesis_client
+
+$(CLIENTS)/js/node_modules/installed: $(CLIENTS)/js/package-lock.json | apt-build
+	cd $(CLIENTS)/js && $(NPM_INSTALL)
+	touch $@
+
+$(CLIENTS)/java/target/installed: $(CLIENTS)/java/pom.xml $(wildcard $(CLIENTS)/java/src/main/java/*.java) | apt-test
+	cd $(CLIENTS)/java && mvn --quiet --batch-mode compile
+	touch $@
+
 apt-%:
 	@packaging/install-apt.sh $*
 
 cargo:
 	@command -v cargo >/dev/null || { echo "Millrace needs Rust 1.95 or newer: https://rustup.rs"; exit 1; }
 
-.PHONY: run build test rust-test e2e check bench torture fuzz console help page cargo
+.PHONY: run build test rust-test e2e check bench torture fuzz console help page clients cargo

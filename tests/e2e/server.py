@@ -102,6 +102,21 @@ class Server:
         section = parser["default"]
         return Credentials(section["aws_access_key_id"], section["aws_secret_access_key"])
 
+    def environment(self, listener: str = "http") -> dict:
+        """Of a client that knows nothing but where the server is, and a key."""
+        key = self.credentials()
+        authority = str(self.data / "tls/ca.pem")
+        return {
+            "PATH": os.environ["PATH"],
+            "AWS_ENDPOINT_URL": self.url(listener),
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": key.access_key,
+            "AWS_SECRET_ACCESS_KEY": key.secret_key,
+            "AWS_CA_BUNDLE": authority,
+            "NODE_EXTRA_CA_CERTS": authority,
+        }
+
     def client(self, service: str = "kinesisvideo", endpoint: str | None = None, **options):
         key = self.credentials()
         return boto3.client(

@@ -1,20 +1,13 @@
-"""Firehose as boto3 speaks it, to an S3 server of independent make and to an HTTP endpoint; and kill -9."""
+"""Firehose as boto3 speaks it, to an S3 server of independent make."""
 
 import json
-import os
-import random
 import re
-import threading
-import time
-from collections import Counter
 
 import pytest
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from destinations import ROLE, Endpoint, Store, bucket, flapping, wait_until
+from destinations import ROLE, Store, bucket, wait_until
 from media import ffmpeg_push, clip, finish
-
-CYCLES = int(os.environ.get("MILLRACE_DELIVERY_CYCLES", "3"))
 
 
 @pytest.fixture(scope="module")
@@ -114,84 +107,3 @@ def test_a_destination_that_must_not_be_reached_is_told(fresh, store):
         configuration = {"EndpointConfiguration": {"Url": "http://169.254.1.1/"}, "S3Configuration": bucket()}
         firehose.create_delivery_stream(DeliveryStreamName="b", HttpEndpointDestinationConfiguration=configuration)
     assert "link-local" in str(error.value)
-
-
-class Producer(threading.Thread):
-    """Puts numbered records until it fails; keeps what was acknowledged and what was only sent."""
-
-    def __init__(self, firehose, stream: str, name: str):
-        super().__init__()
-        self.firehose, self.stream, self.name = firehose, stream, name
-        self.acknowledged, self.sent = set(), set()
-
-    def run(self):
-        number = 0
-        while True:
-            data = [f"{self.name}-{number + place}".encode() for place in range(7)]
-            number += len(data)
-            self.sent |= set(data)
-            try:
-                told = self.firehose.put_record_batch(
-                    DeliveryStreamName=self.stream, Records=[{"Data": one + b";"} for one in data]
-                )["RequestResponses"]
-            except (BotoCoreError, ClientError):
-                return
-            self.acknowledged |= {one for one, place in zip(data, told) if "RecordId" in place}
-
-
-def test_kill_9_and_flapping_destinations_lose_nothing_and_double_nothing_in_s3(fresh, tmp_path):
-    store = Store(tmp_path / "moto.log")
-    chance = random.Random(7)
-    proxy, endpoint = flapping(store.url, random.Random(8)), Endpoint(random.Random(9))
-    try:
-        server = fresh(env=store.environment(proxy.url))
-        firehose = server.client("firehose")
-        firehose.create_delivery_stream(
-            DeliveryStreamName="lake", ExtendedS3DestinationConfiguration=bucket(CompressionFormat="GZIP")
-        )
-        # Far longer than the test takes: nothing is given up.
-        http = {
-            "EndpointConfiguration": {"Url": endpoint.url, "AccessKey": "k"},
-            "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 0},
-            "RequestConfiguration": {"ContentEncoding": "GZIP"},
-            "RetryOptions": {"DurationInSeconds": 7200},
-            "S3Configuration": bucket(Prefix="failed/"),
-        }
-        firehose.create_delivery_stream(DeliveryStreamName="endpoint", HttpEndpointDestinationConfiguration=http)
-        acknowledged = {"lake": set(), "endpoint": set()}
-        sent = {"lake": set(), "endpoint": set()}
-        for cycle in range(CYCLES):
-            producers = [
-                Producer(server.client("firehose"), stream, f"{stream}-{cycle}-{n}") for stream in sent for n in range(2)
-            ]
-            for producer in producers:
-                producer.start()
-            time.sleep(chance.uniform(0.5, 1.5))
-            server.kill()
-            for producer in producers:
-                producer.join()
-                acknowledged[producer.stream] |= producer.acknowledged
-                sent[producer.stream] |= producer.sent
-            server.start()
-        assert all(len(some) > CYCLES for some in acknowledged.values())
-
-        def stored() -> Counter:
-            return Counter(b"".join(store.objects().values()).split(b";")[:-1])
-
-        def taken() -> set[bytes]:
-            return {record.rstrip(b";") for record in list(endpoint.records)}
-
-        wait_until("every record in S3", lambda: stored().keys() >= acknowledged["lake"], 60)
-        wait_until("every record at the endpoint", lambda: taken() >= acknowledged["endpoint"], 60)
-        # What is still on its way is repeated in its place, and nowhere else.
-        wait_until("the checkpoints", lambda: all(
-            outlet["waiting_since"] is None for one in deliveries(server).values() for outlet in one["outlets"]
-        ), 60)  # fmt: skip
-        doubled = {one: count for one, count in stored().items() if count > 1}
-        assert not doubled, f"{len(doubled)} records stand twice: {list(doubled.items())[:5]}"
-        assert stored().keys() <= sent["lake"] and taken() <= sent["endpoint"], "records that nobody has sent"
-        assert server.cli("verify", "--data", str(server.data)).returncode == 0
-    finally:
-        proxy.stop()
-        endpoint.stop()
-        store.stop()

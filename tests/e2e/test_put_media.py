@@ -4,7 +4,6 @@ import hashlib
 import os
 import struct
 import subprocess
-import threading
 import time
 from datetime import datetime
 
@@ -349,43 +348,3 @@ def test_curl_is_a_producer(server, stream, tmp_path):
         capture_output=True, text=True, timeout=30, check=True,
     ).stdout  # fmt: skip
     assert told.count('"PERSISTED"') == len(files(path.read_bytes())[0].timecodes), told
-
-
-def test_what_was_persisted_survives_kill_9(fresh):
-    server = fresh()
-    server.client().create_stream(StreamName="killed", DataRetentionInHours=24)
-    kept, timecode = {}, 0
-    for _ in range(4):
-        producer = Producer(server, "killed", start=START)
-        producer.send(header())
-        stop = threading.Event()
-
-        def send():
-            nonlocal timecode
-            try:
-                while not stop.is_set():
-                    timecode += 100
-                    producer.send(cluster(timecode, block(b"%d" % timecode + b"x" * 5000)))
-            except OSError:
-                pass
-
-        sender = threading.Thread(target=send)
-        sender.start()
-        producer.persisted(20)
-        server.kill()
-        stop.set()
-        sender.join(10)
-        producer.wait(lambda: producer.ended)
-        kept |= {ack["FragmentNumber"]: ack["FragmentTimecode"] for ack in producer.of("PERSISTED")}
-        # As producers do: what was not acknowledged is sent again, also what is on disk nevertheless.
-        timecode = max(kept.values())
-        server.start()
-    back = {}
-    reader = get_media(server, "killed")
-    listed = [fragment["fragment_number"] for fragment in server.fragments("killed")]
-    for file in fragments(reader, len(listed)):
-        (frame,) = file.frames()
-        assert frame.rstrip(b"x") == b"%d" % file.timecodes[0]
-        back[file.number] = file.timecodes[0]
-    assert listed == sorted(back) and kept.items() <= back.items()
-    assert len(set(back.values())) == len(back), "none is there twice"
