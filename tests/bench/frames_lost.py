@@ -1,6 +1,6 @@
 """Pictures lost while many cameras are pulled from: every one that was sent is counted in the index.
 
-BENCH_CAMERAS (200), BENCH_SECONDS (600). Cameras make a known number of pictures and then no more. What is stored is
+BENCH_CAMERAS (200), BENCH_SECONDS (600). Cameras make a known number of pictures and then pause. What is stored is
 kept for a minute: that, and the segments being written, is what the disk needs.
 """
 
@@ -20,6 +20,8 @@ SECONDS = int(os.environ.get("BENCH_SECONDS", "600"))
 LOOK = 15
 # A source is taken away this long after its last picture: all of it is here then, and its silence not yet noticed.
 GRACE = 3
+# How long a camera makes nothing then: longer than its source stays.
+PAUSE = 30
 PICTURE_TRACK = 1
 
 
@@ -53,7 +55,7 @@ def picture(fragment: dict) -> dict:
 
 
 def run(folder: Path):
-    cameras = synthetic.Cameras(CAMERAS, *synthetic.FILM, "--fault", f"gap:{SECONDS}:864000")
+    cameras = synthetic.Cameras(CAMERAS, *synthetic.FILM, "--fault", f"gap:{SECONDS}:{PAUSE}")
     server = Server(folder / "millrace", "--device-retention", "1m").start()
     try:
         synthetic.pull(server, cameras.urls)
