@@ -40,14 +40,13 @@ class Curve:
     def show(self, what: str):
         at = [next(mb for done, mb in self.points if done >= share * self.points[-1][0]) for share in (0.1, 0.25, 0.5, 0.75, 1)]
         show(f"{what}: resident MB at 10, 25, 50, 75, 100 %", ", ".join(f"{mb:.0f}" for mb in at))
-        show(f"{what}: bytes a session over the second half", f"{self.slope():.0f}", "bar 0, as far as can be told")
+        growth = (self.lowest(0.75, 1) - self.lowest(0.5, 0.75)) * 1024 * 1024 / (self.points[-1][0] / 4)
+        show(f"{what}: bytes a session, third to last quarter", f"{growth:.0f}", "bar 0, give or take 1000")
 
-    def slope(self) -> float:
-        """Least squares over the second half."""
-        half = [point for point in self.points if point[0] * 2 >= self.points[-1][0]]
-        x, y = (sum(values) / len(half) for values in zip(*half))
-        across = sum((done - x) ** 2 for done, _ in half)
-        return sum((done - x) * (mb - y) for done, mb in half) / max(across, 1) * 1024 * 1024
+    def lowest(self, since: float, until: float) -> float:
+        """The low-water mark of a part of the sessions: the index takes memory for a while and gives it back."""
+        last = self.points[-1][0]
+        return min(mb for done, mb in self.points if since * last <= done <= until * last)
 
 
 def run(folder: Path):
