@@ -13,9 +13,10 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(fields[index]) for index in (11, 12)) / TICKS
 
 
-def resident_mb(pid: int) -> float:
+def resident_mb(pid: int, kind: str = "VmRSS") -> float:
+    """Resident memory; of kind `RssAnon` without the files that it has mapped, such as the index."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    return int(status.split(f"{kind}:")[1].split()[0]) / 1024
 
 
 def spread(values: list[float], digits: int = 2) -> str:

@@ -1,6 +1,9 @@
 """`make bench`: every figure a ratio against a peer or the hardware, measured in this run.
 
 usage: run.py [NAME …]   (all benches without a name; --list names them)
+       make bench BENCH=NAME
+
+BENCH_ROUNDS, BENCH_SECONDS and what else a bench can be told stands at the top of its file.
 
 Each figure is the median of its rounds, with the lowest and highest beside it. Rounds of ours and of
 the peer take turns, so that a machine that slows down slows both. Nothing here passes or fails.
@@ -20,6 +23,9 @@ import engine
 import first_frame
 import producers
 import records
+import frames_lost
+import reboots
+import reconnects
 import startup
 
 BENCHES = {
@@ -27,6 +33,9 @@ BENCHES = {
     "records": records.run,
     "producers": producers.run,
     "deliveries": deliveries.run,
+    "frames-lost": frames_lost.run,
+    "reboots": reboots.run,
+    "reconnects": reconnects.run,
     "engine": engine.run,
     "startup": startup.run,
     "first-frame": first_frame.run,
