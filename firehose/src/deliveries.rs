@@ -8,12 +8,12 @@ use std::time::Duration;
 use base::{Arn, Clock, Entropy, StreamId, Timestamp};
 use catalog::{Catalog, Delivery, DeliverySource};
 use futures::future::try_join_all;
-use tokio::sync::{Semaphore, watch};
+use outbound::{Client, Url};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::client::HttpClient;
 use crate::destination::{self, Destination, Services};
-use crate::line::{Line, Shared};
+use crate::line::{Line, Room, Shared};
 use crate::source::{SourceError, SourceStream, Streams};
 use crate::status::{Board, LastError, OutletStatus};
 use crate::store::{NoStore, ObjectStore};
@@ -30,7 +30,7 @@ pub struct Options {
     /// Where objects go, if anywhere.
     pub store: Option<Arc<dyn ObjectStore>>,
     /// What reaches HTTP endpoints.
-    pub client: HttpClient,
+    pub client: Client,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where jitter comes from.
@@ -53,9 +53,8 @@ impl Deliveries {
         let has_store = store.is_some();
         let store = store.unwrap_or_else(|| Arc::new(NoStore));
         let services = Arc::new(Services { clock: Arc::clone(&clock), store, client });
-        let memory = Arc::new(Semaphore::new(memory_mib.max(1) as usize));
-        let memory_mib = memory_mib.max(1);
-        let shared = Shared { catalog, streams, clock, entropy, services, memory, memory_mib };
+        let (memory, retries) = (Room::new(memory_mib), Room::new(memory_mib / 2));
+        let shared = Shared { catalog, streams, clock, entropy, services, memory, retries };
         Arc::new(Self { shared: Arc::new(shared), has_store, boards: Mutex::default() })
     }
 
@@ -70,7 +69,8 @@ impl Deliveries {
     /// # Errors
     /// Why not, for people.
     pub fn check_endpoint(&self, url: &str) -> Result<(), String> {
-        self.shared.services.client.check_url(url)
+        let url = Url::parse(url).map_err(|error| format!("The endpoint's URL {error}."))?;
+        self.shared.services.client.check(&url).map_err(|error| error.to_string())
     }
 
     /// Runs every delivery stream that there is, and those that come, until told to stop. What is on its way

@@ -10,8 +10,8 @@ use base::{Clock, Timestamp};
 use bytes::Bytes;
 use catalog::{BufferHints, Delivery, DeliveryLogging, Destination as Configured, S3Target};
 use futures::future::BoxFuture;
+use outbound::Client;
 
-use crate::client::HttpClient;
 use crate::identity::Identity;
 use crate::pack::Packer;
 use crate::store::ObjectStore;
@@ -80,7 +80,7 @@ pub struct GivingUp<'a> {
 pub(crate) struct Services {
     pub clock: Arc<dyn Clock>,
     pub store: Arc<dyn ObjectStore>,
-    pub client: HttpClient,
+    pub client: Client,
 }
 
 /// Where an outlet of a delivery stream delivers to.

@@ -18,11 +18,12 @@ use catalog::{
 };
 use data_streams::{Batch, DataStreams, NewRecord, ReadLimits, Record, hash_key};
 use firehose::{
-    Deliveries, Failure, HttpClient, Object, ObjectStore, Options, SourceError, SourceStream, Streams,
+    ANSWER, Deliveries, Failure, Object, ObjectStore, Options, SourceError, SourceStream, Streams,
 };
 use fixtures::FakeClock;
 use fragment_log::{Log, LogError, MasterKey, Options as LogOptions};
 use futures::future::BoxFuture;
+use outbound::{AddressRules, Client};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -163,14 +164,13 @@ impl World {
         let clock = Arc::clone(&self.clock) as _;
         let streams = DataStreams::open(Arc::clone(&log), Arc::clone(&catalog), clock).unwrap();
         let records = Records { catalog: Arc::clone(&catalog), data_streams: Arc::clone(&streams) };
-        let rule = |address: std::net::SocketAddr| {
-            if address.ip().is_loopback() { Ok(()) } else { Err("tests stay on loopback".to_owned()) }
-        };
+        // Tests stay on loopback.
+        let rules = AddressRules { allow: vec!["127.0.0.0/8".parse().unwrap()], own: Vec::new() };
         let deliveries = Deliveries::new(Options {
             catalog: Arc::clone(&catalog),
             streams: Arc::new(records),
             store: Some(Arc::clone(&self.store) as _),
-            client: HttpClient::new(Arc::new(rule), Vec::new()).unwrap(),
+            client: Client::new(rules, ANSWER),
             clock: Arc::clone(&self.clock) as _,
             entropy: Arc::new(SystemEntropy),
             memory_mib: 16,

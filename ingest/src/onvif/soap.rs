@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use catalog::Secret;
-use http::header::CONTENT_TYPE;
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use outbound::{Client, SendError, Url};
 use quick_xml::escape::escape;
@@ -83,6 +83,8 @@ impl Dialogue<'_> {
         );
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/soap+xml; charset=utf-8"));
+        // Few calls follow, and not all devices get along with connections that are kept.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         let answer = self.client.post(url, headers, Bytes::from(envelope), MOST).await?;
         read(answer.status(), answer.body(), self.login.is_some())
     }
