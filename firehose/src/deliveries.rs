@@ -1,7 +1,6 @@
 //! The crate's face: every delivery stream of the catalog, running.
 
-use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +12,9 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::destination::{self, Destination, Services};
-use crate::line::{Line, Room, Shared};
-use crate::source::{SourceError, SourceStream, Streams};
+use crate::line::{Line, Shared};
+use crate::room::Room;
+use crate::source::{SourceStream, Streams};
 use crate::status::{Board, LastError, OutletStatus};
 use crate::store::{NoStore, ObjectStore};
 
@@ -81,17 +81,17 @@ impl Deliveries {
         let mut running: HashMap<StreamId, AbortHandle> = HashMap::new();
         loop {
             let now = Arc::clone(&changes.borrow_and_update());
-            let there: BTreeMap<_, _> = now.values().map(|delivery| (delivery.id, delivery)).collect();
+            let there: BTreeSet<_> = now.values().map(|delivery| delivery.id).collect();
             running.retain(|id, task| {
-                let stays = there.contains_key(id);
+                let stays = there.contains(id);
                 if !stays {
                     task.abort();
                 }
                 stays
             });
-            self.boards().retain(|(id, _), _| there.contains_key(id));
-            for (id, delivery) in there {
-                let start = || tasks.spawn(Arc::clone(&self).deliver(Arc::clone(delivery)));
+            self.boards().retain(|(id, _), _| there.contains(id));
+            for id in there {
+                let start = || tasks.spawn(Arc::clone(&self).deliver(id));
                 running.entry(id).or_insert_with(start);
             }
             tokio::select! {
@@ -113,16 +113,14 @@ impl Deliveries {
     }
 
     /// One delivery stream, for as long as it is there.
-    async fn deliver(self: Arc<Self>, delivery: Arc<Delivery>) {
-        loop {
+    async fn deliver(self: Arc<Self>, id: StreamId) {
+        while let Some(delivery) = self.shared.catalog.delivery_by_id(id) {
             match self.attach(&delivery) {
-                Ok(lines) => {
-                    let running = lines.into_iter().map(Line::run);
-                    let ended: Result<Vec<Infallible>, SourceError> = try_join_all(running).await;
-                    if let Err(error) = ended {
-                        self.tell(&delivery, &error.to_string());
-                    }
-                }
+                Ok(lines) => match try_join_all(lines.into_iter().map(Line::run)).await {
+                    // All have ended, with nothing on its way: the delivery stream was changed.
+                    Ok(_) => continue,
+                    Err(error) => self.tell(&delivery, &error.to_string()),
+                },
                 Err(why) => self.tell(&delivery, &why),
             }
             tokio::time::sleep(LOOK).await;

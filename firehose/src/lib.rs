@@ -19,6 +19,7 @@ mod line;
 mod pack;
 mod pattern;
 mod prefix;
+mod room;
 mod source;
 mod status;
 mod store;

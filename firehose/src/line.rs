@@ -1,6 +1,6 @@
 //! One shard of one outlet: waits, gathers, packs, sends, makes a checkpoint, and begins again.
 
-use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use base::{Clock, Entropy, Timestamp, backoff};
 use bytes::Bytes;
 use catalog::{Catalog, Checkpoint, Delivery};
 use data_streams::{Batch, ReadLimits, ReadRecord};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::destination::{Destination, Failure, GivingUp, Services, Shipment};
 use crate::identity::Identity;
 use crate::pack::{Failed, Output, Packer, Reason};
 use crate::prefix::Prefix;
+use crate::room::Room;
 use crate::source::{SourceError, SourceStream, Streams};
 use crate::status::{Board, LastError};
 use crate::store::{Object, is_gzip, object_name};
@@ -41,26 +41,6 @@ pub(crate) struct Shared {
     pub retries: Room,
 }
 
-/// Memory that shipments share.
-pub(crate) struct Room {
-    free: Arc<Semaphore>,
-    mib: u32,
-}
-
-impl Room {
-    /// So many MiB, at least one.
-    pub fn new(mib: u32) -> Self {
-        let mib = mib.max(1);
-        Self { free: Arc::new(Semaphore::new(mib as usize)), mib }
-    }
-
-    /// Waits for so many MiB; for all that there is, where that is less.
-    async fn take(&self, mib: u32) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed.
-        Arc::clone(&self.free).acquire_many_owned(mib.clamp(1, self.mib)).await.ok()
-    }
-}
-
 /// A line, where it stands now.
 pub(crate) struct Line {
     pub shared: Arc<Shared>,
@@ -77,6 +57,17 @@ pub(crate) struct Line {
     arrived: Timestamp,
     /// Whether the last attempt failed.
     fails: bool,
+}
+
+/// Why a line ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The delivery stream was changed: it goes on as it is now.
+    #[error("the delivery stream was changed")]
+    Changed,
+    /// The source says why.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
 /// Records that were gathered, or how far it is known that there are none.
@@ -116,36 +107,61 @@ impl Line {
         }
     }
 
-    /// Delivers until the source is gone.
-    pub async fn run(mut self) -> Result<Infallible, SourceError> {
+    /// Delivers until the delivery stream is changed.
+    ///
+    /// # Errors
+    /// [`SourceError::Gone`] when the source is.
+    pub async fn run(mut self) -> Result<(), SourceError> {
         let mut failures = 0;
         loop {
-            match self.step().await {
-                Ok(()) => failures = 0,
-                Err(SourceError::Gone) => {
-                    self.board.waits(self.shard, None);
-                    return Err(SourceError::Gone);
+            let paused = match self.step().await {
+                Ok(()) => {
+                    failures = 0;
+                    Ok(())
                 }
-                Err(error @ SourceError::Failed(_)) => {
+                Err(Stop::Source(error @ SourceError::Failed(_))) => {
                     self.tell(&error.to_string());
-                    self.pause(&mut failures).await;
+                    self.pause(&mut failures).await
+                }
+                Err(stop) => Err(stop),
+            };
+            match paused {
+                Ok(()) => {}
+                Err(Stop::Changed) => return Ok(()),
+                Err(Stop::Source(error)) => {
+                    self.board.waits(self.shard, None);
+                    return Err(error);
                 }
             }
         }
     }
 
+    /// Waits for something, but no longer than the delivery stream stays as it is. What is on its way to a
+    /// destination is waited for in any case: a change is no reason to send it twice.
+    async fn unless_changed<T>(&self, wait: impl Future<Output = T>) -> Result<T, Stop> {
+        let mut changes = self.shared.catalog.deliveries();
+        let known = (self.delivery.id, self.delivery.version);
+        let name = &self.delivery.configuration.name;
+        let changed = changes.wait_for(|all| all.get(name).is_none_or(|now| (now.id, now.version) != known));
+        tokio::select! {
+            biased;
+            _ = changed => Err(Stop::Changed),
+            done = wait => Ok(done),
+        }
+    }
+
     /// Delivers what has gathered, as soon as it is enough or old enough.
-    async fn step(&mut self) -> Result<(), SourceError> {
+    async fn step(&mut self) -> Result<(), Stop> {
         let Shared { streams, .. } = &*self.shared;
         self.board.waits(self.shard, None);
-        streams.grown(&self.source, self.shard, self.next).await;
+        self.unless_changed(streams.grown(&self.source, self.shard, self.next)).await?;
         let first = self.read(self.next, ReadLimits { records: 1, bytes: 1 }).await?;
         let Some(oldest) = first.records.first().map(|record| record.arrived) else {
             self.skip_to(first.next);
             return Ok(());
         };
         self.board.waits(self.shard, Some(oldest));
-        self.until_due(oldest).await;
+        self.unless_changed(self.until_due(oldest)).await?;
         self.deliver().await
     }
 
@@ -175,12 +191,12 @@ impl Line {
 
     /// Delivers what is there, up to the buffer's size. Tries until it is taken, or stored as failed. Between two
     /// attempts nothing is held: the log has the records, and the same ones are packed again.
-    async fn deliver(&mut self) -> Result<(), SourceError> {
+    async fn deliver(&mut self) -> Result<(), Stop> {
         let began = self.shared.clock.monotonic();
         let mib = self.gathered_mib();
         let (mut last, mut attempts, mut failures) = (u64::MAX, 0, 0);
         loop {
-            let held = self.room(mib).await;
+            let held = self.unless_changed(self.room(mib)).await?;
             let packer = self.destination.packer(&self.identity);
             let packed = self.pack(packer, self.next, last, u64::from(mib) * MIB).await?;
             let mut shipment = match packed {
@@ -211,7 +227,7 @@ impl Line {
                 return Ok(());
             }
             drop(held);
-            self.pause(&mut failures).await;
+            self.pause(&mut failures).await?;
         }
     }
 
@@ -281,7 +297,7 @@ impl Line {
         shipment: &Shipment,
         reason: &Reason,
         giving_up: &GivingUp<'_>,
-    ) -> Result<u64, SourceError> {
+    ) -> Result<u64, Stop> {
         let target = giving_up.target;
         let size = u64::from(self.destination.buffer().size_mib) * MIB;
         let (mut from, mut records) = (shipment.first, 0);
@@ -302,7 +318,7 @@ impl Line {
         piece: Shipment,
         reason: &Reason,
         giving_up: &GivingUp<'_>,
-    ) -> Result<(), SourceError> {
+    ) -> Result<(), Stop> {
         let target = giving_up.target;
         let prefix = Prefix::of_errors(target.error_prefix.as_deref(), target.prefix.as_deref())
             .map_err(|error| SourceError::Failed(error.to_string()))?;
@@ -310,14 +326,14 @@ impl Line {
         let prefix = prefix.evaluate(piece.oldest, &identity, giving_up.error_type);
         let name = &self.delivery.configuration.name;
         let object = Object {
-            key: object_name(prefix, name, piece.oldest, &identity, target),
+            key: object_name(prefix, &self.delivery, piece.oldest, &identity, target),
             body: piece.body,
             kms_key_arn: target.kms_key_arn.clone(),
         };
         let mut failures = 0;
         while let Err(failure) = self.shared.services.store.put(target.bucket(), object.clone()).await {
             self.failed(&failure);
-            self.pause(&mut failures).await;
+            self.pause(&mut failures).await?;
         }
         tracing::warn!(
             delivery_stream = %name, records = piece.records, attempts = reason.attempts, object = object.key,
@@ -340,7 +356,7 @@ impl Line {
         let mut failures = 0;
         while let Err(error) = self.shared.catalog.set_checkpoint(checkpoint).await {
             self.tell(&format!("the checkpoint is not durable: {error}"));
-            self.pause(&mut failures).await;
+            sleep(self.next_pause(&mut failures)).await;
         }
         self.board.update(|status| {
             if delivered > 0 {
@@ -394,11 +410,15 @@ impl Line {
         );
     }
 
-    async fn pause(&self, failures: &mut u32) {
+    async fn pause(&self, failures: &mut u32) -> Result<(), Stop> {
+        self.unless_changed(sleep(self.next_pause(failures))).await
+    }
+
+    fn next_pause(&self, failures: &mut u32) -> Duration {
         let (first, last) = RETRY;
         let pause = backoff(first, last, *failures, &*self.shared.entropy);
         *failures = failures.saturating_add(1);
-        sleep(pause).await;
+        pause
     }
 }
 

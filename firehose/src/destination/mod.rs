@@ -88,12 +88,12 @@ pub(crate) struct Services {
 /// # Errors
 /// Why it cannot be: what was configured is not understood any more.
 pub(crate) fn of_outlet(
-    delivery: &Delivery,
+    delivery: &Arc<Delivery>,
     outlet: u8,
     services: &Arc<Services>,
 ) -> Result<Arc<dyn Destination>, String> {
     let s3 = |target: &S3Target| -> Result<Arc<dyn Destination>, String> {
-        let opened = s3::S3::new(&delivery.configuration.name, target.clone(), Arc::clone(services));
+        let opened = s3::S3::new(delivery, target.clone(), Arc::clone(services));
         opened.map(|s3| Arc::new(s3) as _).map_err(|error| error.to_string())
     };
     match &delivery.configuration.destination {

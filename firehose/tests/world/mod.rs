@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Store {
     pub puts: Mutex<u64>,
     /// Whether the nth put fails, and whether it stores all the same.
     pub fate: Mutex<Option<Fate>>,
+    /// Whether the process is dead, as far as the store knows: nothing reaches it, and nobody hears of it.
+    pub cut_off: AtomicBool,
 }
 
 /// Of a put's number: does it store, and does it say so?
@@ -69,6 +72,9 @@ impl ObjectStore for Store {
     fn put<'a>(&'a self, bucket: &'a str, object: Object) -> BoxFuture<'a, Result<(), Failure>> {
         assert_eq!(bucket, "lake");
         Box::pin(async move {
+            if self.cut_off.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let number = {
                 let mut puts = self.puts.lock().unwrap();
                 *puts += 1;

@@ -223,6 +223,11 @@ impl<T: ?Sized> Rule<'_, T> {
         self
     }
 
+    /// [`Self::required`], where it is.
+    pub fn required_if(self, required: bool) -> Self {
+        if required { self.required() } else { self }
+    }
+
     fn member(&mut self) -> &mut Member {
         self.check.members.last_mut().expect("a rule exists only after its member was pushed")
     }
