@@ -295,7 +295,15 @@ mod tests {
                 let name = StreamName::new(&name).unwrap();
                 let configuration =
                     crate::NewDelivery { name, source, destination, encrypted: id % 2 == 0, tags };
-                Command::PutDelivery(Box::new(DeliveryRecord { id: StreamId(id), created, configuration }))
+                let updated = hint.map(|_| created);
+                let id = StreamId(id);
+                Command::PutDelivery(Box::new(DeliveryRecord {
+                    id,
+                    created,
+                    version: stream,
+                    updated,
+                    configuration,
+                }))
             },
         )
     }

@@ -18,6 +18,8 @@ const NAME_LEN: usize = 64;
 const KEPT: Duration = Duration::from_hours(24);
 /// The largest record of a stream in KiB: all that PutRecord takes is below.
 const RECORD_KIB: u32 = 1024;
+/// The version of a delivery stream that was not changed.
+pub(crate) const FIRST_VERSION: u64 = 1;
 
 /// Every delivery stream, by its name.
 pub type Deliveries = Arc<BTreeMap<StreamName, Arc<Delivery>>>;
@@ -31,8 +33,30 @@ pub struct Delivery {
     pub arn: Arn,
     /// When it was made.
     pub created: Timestamp,
+    /// Rises with every change of the destination, from 1 on (`DeliveryStreamVersionId`).
+    pub version: u64,
+    /// When the destination was changed last.
+    pub updated: Option<Timestamp>,
     /// What was asked for.
     pub configuration: NewDelivery,
+}
+
+/// A change of a delivery stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryUpdate {
+    /// UpdateDestination.
+    Destination {
+        /// The version that is changed.
+        version: u64,
+        /// Where records go from then on.
+        destination: Box<Destination>,
+    },
+    /// StartDeliveryStreamEncryption, StopDeliveryStreamEncryption.
+    Encrypted(bool),
+    /// Adds tags and replaces values of those that are there.
+    AddTags(Tags),
+    /// Removes the tags of these names, if they are there.
+    RemoveTags(Vec<String>),
 }
 
 /// A delivery stream to be made.
@@ -229,10 +253,17 @@ impl Delivery {
 
     /// How many outlets it has: the destination, and a backup of all records where one is configured.
     pub fn outlets(&self) -> u8 {
-        match &self.configuration.destination {
-            Destination::S3 { backup: Some(_), .. } => 2,
-            Destination::Http(target) if target.all_data => 2,
-            Destination::S3 { .. } | Destination::Http(_) => 1,
+        self.configuration.destination.outlets()
+    }
+}
+
+impl Destination {
+    /// How many outlets it makes: itself, and a backup of all records where one is configured.
+    pub(crate) fn outlets(&self) -> u8 {
+        match self {
+            Self::S3 { backup: Some(_), .. } => 2,
+            Self::Http(target) if target.all_data => 2,
+            Self::S3 { .. } | Self::Http(_) => 1,
         }
     }
 }
@@ -243,19 +274,46 @@ impl Delivery {
 pub(crate) struct DeliveryRecord {
     pub id: StreamId,
     pub created: Timestamp,
+    #[serde(default = "first_version")]
+    pub version: u64,
+    #[serde(default)]
+    pub updated: Option<Timestamp>,
     pub configuration: NewDelivery,
+}
+
+/// Of delivery streams that were written before there were others.
+fn first_version() -> u64 {
+    FIRST_VERSION
 }
 
 impl DeliveryRecord {
     pub fn of(delivery: &Delivery) -> Self {
-        let Delivery { id, created, configuration, .. } = delivery;
-        Self { id: *id, created: *created, configuration: configuration.clone() }
+        let Delivery { id, created, version, updated, configuration, .. } = delivery;
+        let (id, created, version, updated) = (*id, *created, *version, *updated);
+        Self { id, created, version, updated, configuration: configuration.clone() }
+    }
+
+    /// Changes it; the version was compared.
+    pub fn update(&mut self, update: DeliveryUpdate, now: Timestamp) {
+        let configuration = &mut self.configuration;
+        match update {
+            DeliveryUpdate::Destination { destination, .. } => {
+                configuration.destination = *destination;
+                (self.version, self.updated) = (self.version.saturating_add(1), Some(now));
+            }
+            DeliveryUpdate::Encrypted(encrypted) => configuration.encrypted = encrypted,
+            DeliveryUpdate::AddTags(tags) => configuration.tags.extend(tags),
+            DeliveryUpdate::RemoveTags(names) => {
+                configuration.tags.retain(|name, _| !names.contains(name));
+            }
+        }
     }
 
     pub fn into_delivery(self, account: &str, region: &str) -> Delivery {
-        let Self { id, created, configuration } = self;
+        let Self { id, created, version, updated, configuration } = self;
         let resource = format!("deliverystream/{}", configuration.name);
-        Delivery { id, arn: Arn::new("firehose", region, account, resource), created, configuration }
+        let arn = Arn::new("firehose", region, account, resource);
+        Delivery { id, arn, created, version, updated, configuration }
     }
 
     /// Whether everything is within its limits.

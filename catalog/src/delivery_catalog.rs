@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use base::{Page, StreamId, StreamName, Timestamp};
 use tokio::sync::watch;
 
-use crate::{Catalog, CatalogError, Checkpoint, Deliveries, Delivery, NewDelivery};
+use crate::{Catalog, CatalogError, Checkpoint, Deliveries, Delivery, DeliveryUpdate, NewDelivery};
 
 impl Catalog {
     /// The delivery stream of this name.
@@ -47,6 +47,20 @@ impl Catalog {
     /// [`CatalogError::Invalid`], [`CatalogError::Log`].
     pub async fn create_delivery(&self, new: NewDelivery) -> Result<Arc<Delivery>, CatalogError> {
         self.writer.run(move |writer| writer.create_delivery(new)).await
+    }
+
+    /// Changes a delivery stream. Where it goes on is the same: a backup that is new begins where the destination
+    /// stands.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoSuchDelivery`]; [`CatalogError::DeliveryChanged`] where the version is another one;
+    /// [`CatalogError::TooManyTags`], [`CatalogError::Invalid`], [`CatalogError::Log`].
+    pub async fn update_delivery(
+        &self,
+        id: StreamId,
+        update: DeliveryUpdate,
+    ) -> Result<Arc<Delivery>, CatalogError> {
+        self.writer.run(move |writer| writer.update_delivery(id, update)).await
     }
 
     /// Deletes a delivery stream and its checkpoints, and destroys the key of the records that were put to it:

@@ -91,6 +91,14 @@ pub enum CatalogError {
     /// The name is taken.
     #[error("a delivery stream named {0} exists")]
     DeliveryExists(StreamName),
+    /// A delivery stream was changed since the caller looked.
+    #[error("the delivery stream {name} has the version {version} now: describe it, and change that")]
+    DeliveryChanged {
+        /// Its name.
+        name: StreamName,
+        /// The version it has.
+        version: u64,
+    },
     /// There is no such delivery stream, or no longer.
     #[error("there is no delivery stream {0}")]
     NoSuchDelivery(String),

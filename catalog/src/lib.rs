@@ -53,7 +53,7 @@ pub use data_stream::{
 };
 pub use delivery::{
     BufferHints, Checkpoint, Compression, ContentEncoding, Deliveries, Delivery, DeliveryLogging,
-    DeliverySource, Destination, HttpTarget, NewDelivery, S3Target,
+    DeliverySource, DeliveryUpdate, Destination, HttpTarget, NewDelivery, S3Target,
 };
 pub use device::{Allow, Device, DeviceCredential};
 pub use edge::{Edge, EdgeSchedule, NewEdge};

@@ -158,6 +158,10 @@ impl State {
         self.checkpoints.get(&delivery)?.get(&(outlet, shard)).copied()
     }
 
+    pub fn checkpoints_of(&self, delivery: StreamId) -> Vec<Checkpoint> {
+        self.checkpoints.get(&delivery).into_iter().flat_map(|known| known.values().copied()).collect()
+    }
+
     /// The consumers of a stream by name.
     pub fn consumers(&self, stream: StreamId) -> Vec<Arc<Consumer>> {
         self.consumers.get(&stream).map_or_else(Vec::new, |consumers| consumers.values().cloned().collect())

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use base::{Clock, Limits, StreamId, SystemClock, Tags, Timestamp};
 use catalog::{
-    BufferHints, CatalogError, Checkpoint, Compression, Delivery, DeliverySource, Destination, NewDelivery,
-    S3Target,
+    BufferHints, CatalogError, Checkpoint, Compression, Delivery, DeliverySource, DeliveryUpdate,
+    Destination, NewDelivery, S3Target,
 };
 use harness::{Installation, files, name};
 
@@ -124,4 +124,34 @@ async fn records_are_kept_until_every_outlet_has_delivered_them_and_for_a_day() 
     let earlier = now - Duration::from_hours(1);
     catalog.set_checkpoint(Checkpoint { outlet: 1, ..at(&made, 3, earlier) }).await.unwrap();
     assert_eq!(catalog.records_kept_since(made.id, now), Some(earlier));
+}
+
+#[tokio::test]
+async fn changes_come_back_and_a_new_backup_begins_where_the_destination_stands() {
+    let installation = Installation::new();
+    let mut running = installation.start();
+    let made = running.catalog.create_delivery(new("orders")).await.unwrap();
+    assert_eq!((made.version, made.updated), (1, None));
+    let now = SystemClock.now();
+    running.catalog.set_checkpoint(at(&made, 7, now)).await.unwrap();
+    let both = Destination::S3 { target: target("new/"), backup: Some(target("raw/")) };
+    let update = DeliveryUpdate::Destination { version: 1, destination: Box::new(both.clone()) };
+    let changed = running.catalog.update_delivery(made.id, update.clone()).await.unwrap();
+    assert_eq!((changed.version, &changed.configuration.destination), (2, &both));
+    assert!(changed.updated.is_some());
+    assert_eq!(running.catalog.checkpoint(made.id, 1, 0).unwrap().next, 7);
+    let again = running.catalog.update_delivery(made.id, update).await;
+    assert!(matches!(again, Err(CatalogError::DeliveryChanged { version: 2, .. })), "{again:?}");
+    let tags = Tags::from([("team".to_owned(), "mill".to_owned())]);
+    running.catalog.update_delivery(made.id, DeliveryUpdate::AddTags(tags.clone())).await.unwrap();
+    let last = running.catalog.update_delivery(made.id, DeliveryUpdate::Encrypted(true)).await.unwrap();
+    assert_eq!((last.version, &last.configuration.tags, last.configuration.encrypted), (2, &tags, true));
+    for lose_view in [false, true] {
+        running.stop();
+        if lose_view {
+            installation.delete_view();
+        }
+        running = installation.start();
+        assert_eq!(*running.catalog.delivery(&name("orders")).unwrap(), *last);
+    }
 }

@@ -1,20 +1,20 @@
 //! The crate's face: every delivery stream of the catalog, running.
 
-use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Arn, Clock, Entropy, StreamId, Timestamp};
 use catalog::{Catalog, Delivery, DeliverySource};
 use futures::future::try_join_all;
-use tokio::sync::{Semaphore, watch};
+use outbound::{Client, Url};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::client::HttpClient;
 use crate::destination::{self, Destination, Services};
 use crate::line::{Line, Shared};
-use crate::source::{SourceError, SourceStream, Streams};
+use crate::room::Room;
+use crate::source::{SourceStream, Streams};
 use crate::status::{Board, LastError, OutletStatus};
 use crate::store::{NoStore, ObjectStore};
 
@@ -30,7 +30,7 @@ pub struct Options {
     /// Where objects go, if anywhere.
     pub store: Option<Arc<dyn ObjectStore>>,
     /// What reaches HTTP endpoints.
-    pub client: HttpClient,
+    pub client: Client,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where jitter comes from.
@@ -53,9 +53,8 @@ impl Deliveries {
         let has_store = store.is_some();
         let store = store.unwrap_or_else(|| Arc::new(NoStore));
         let services = Arc::new(Services { clock: Arc::clone(&clock), store, client });
-        let memory = Arc::new(Semaphore::new(memory_mib.max(1) as usize));
-        let memory_mib = memory_mib.max(1);
-        let shared = Shared { catalog, streams, clock, entropy, services, memory, memory_mib };
+        let (memory, retries) = (Room::new(memory_mib), Room::new(memory_mib / 2));
+        let shared = Shared { catalog, streams, clock, entropy, services, memory, retries };
         Arc::new(Self { shared: Arc::new(shared), has_store, boards: Mutex::default() })
     }
 
@@ -70,7 +69,8 @@ impl Deliveries {
     /// # Errors
     /// Why not, for people.
     pub fn check_endpoint(&self, url: &str) -> Result<(), String> {
-        self.shared.services.client.check_url(url)
+        let url = Url::parse(url).map_err(|error| format!("The endpoint's URL {error}."))?;
+        self.shared.services.client.check(&url).map_err(|error| error.to_string())
     }
 
     /// Runs every delivery stream that there is, and those that come, until told to stop. What is on its way
@@ -81,17 +81,17 @@ impl Deliveries {
         let mut running: HashMap<StreamId, AbortHandle> = HashMap::new();
         loop {
             let now = Arc::clone(&changes.borrow_and_update());
-            let there: BTreeMap<_, _> = now.values().map(|delivery| (delivery.id, delivery)).collect();
+            let there: BTreeSet<_> = now.values().map(|delivery| delivery.id).collect();
             running.retain(|id, task| {
-                let stays = there.contains_key(id);
+                let stays = there.contains(id);
                 if !stays {
                     task.abort();
                 }
                 stays
             });
-            self.boards().retain(|(id, _), _| there.contains_key(id));
-            for (id, delivery) in there {
-                let start = || tasks.spawn(Arc::clone(&self).deliver(Arc::clone(delivery)));
+            self.boards().retain(|(id, _), _| there.contains(id));
+            for id in there {
+                let start = || tasks.spawn(Arc::clone(&self).deliver(id));
                 running.entry(id).or_insert_with(start);
             }
             tokio::select! {
@@ -113,16 +113,14 @@ impl Deliveries {
     }
 
     /// One delivery stream, for as long as it is there.
-    async fn deliver(self: Arc<Self>, delivery: Arc<Delivery>) {
-        loop {
+    async fn deliver(self: Arc<Self>, id: StreamId) {
+        while let Some(delivery) = self.shared.catalog.delivery_by_id(id) {
             match self.attach(&delivery) {
-                Ok(lines) => {
-                    let running = lines.into_iter().map(Line::run);
-                    let ended: Result<Vec<Infallible>, SourceError> = try_join_all(running).await;
-                    if let Err(error) = ended {
-                        self.tell(&delivery, &error.to_string());
-                    }
-                }
+                Ok(lines) => match try_join_all(lines.into_iter().map(Line::run)).await {
+                    // All have ended, with nothing on its way: the delivery stream was changed.
+                    Ok(_) => continue,
+                    Err(error) => self.tell(&delivery, &error.to_string()),
+                },
                 Err(why) => self.tell(&delivery, &why),
             }
             tokio::time::sleep(LOOK).await;

@@ -12,7 +12,6 @@
 //!
 //! Not promised: that an HTTP endpoint gets a record only once; order between shards.
 
-mod client;
 mod deliveries;
 pub mod destination;
 mod identity;
@@ -20,14 +19,14 @@ mod line;
 mod pack;
 mod pattern;
 mod prefix;
+mod room;
 mod source;
 mod status;
 mod store;
 
-pub use client::{AddressRule, HttpClient, TlsError};
 pub use deliveries::{Deliveries, Options};
 pub use destination::Failure;
-pub use destination::http_endpoint::check_answer;
+pub use destination::http_endpoint::{ANSWER, check_answer};
 pub use prefix::{Prefix, PrefixError};
 pub use source::{SourceError, SourceStream, Streams};
 pub use status::{LastError, OutletStatus};

@@ -14,6 +14,10 @@ use crate::identity::Identity;
 
 /// Takes records one by one. Runs on a thread that may take its time.
 pub trait Packer: Send {
+    /// About how many bytes it writes for each record beside its data, before compression: small records are
+    /// gathered up to a size, too.
+    fn beside(&self) -> u64;
+
     /// Takes the next record.
     ///
     /// # Errors
@@ -63,6 +67,10 @@ impl Write for Output {
 pub(crate) struct Joined(pub Output);
 
 impl Packer for Joined {
+    fn beside(&self) -> u64 {
+        0
+    }
+
     fn push(&mut self, record: &ReadRecord) -> io::Result<()> {
         self.0.write_all(&record.data)
     }
@@ -96,6 +104,11 @@ impl HttpRecords {
 }
 
 impl Packer for HttpRecords {
+    fn beside(&self) -> u64 {
+        // A comma, braces, the name and its marks; base64 fills up to four.
+        16
+    }
+
     fn push(&mut self, record: &ReadRecord) -> io::Result<()> {
         let before: &[u8] =
             if self.range.is_none() { b"{\"records\":[{\"data\":\"" } else { b",{\"data\":\"" };
@@ -147,6 +160,11 @@ struct FailedLine<'a> {
 }
 
 impl Packer for Failed {
+    fn beside(&self) -> u64 {
+        // Names, numbers and marks take less.
+        300 + self.reason.message.len() as u64
+    }
+
     fn push(&mut self, record: &ReadRecord) -> io::Result<()> {
         let line = FailedLine {
             attempts_made: self.reason.attempts,

@@ -236,3 +236,60 @@ async fn a_hanging_endpoint_holds_up_nobody_else_and_no_restart() {
     assert_eq!(good.asked().len(), 1);
     running.stop().await;
 }
+
+/// Room for five shipments is taken only while they are on their way.
+#[tokio::test(flavor = "multi_thread")]
+async fn failing_endpoints_hold_no_memory_between_their_attempts() {
+    let world = World::new();
+    let running = world.start();
+    let failing = Endpoint::start(&[Manner::Status(500); 10_000]).await;
+    let mut made = Vec::new();
+    for number in 0..8 {
+        let delivery =
+            running.delivery(&format!("failing-{number}"), to_endpoint(&failing.url, 7200, false)).await;
+        running.put(&delivery.records(), 0..2).await;
+        made.push(delivery);
+    }
+    let tried = || made.iter().all(|delivery| running.deliveries.status(delivery)[0].failures >= 2);
+    running.until("two attempts of each", tried).await;
+    let good = Endpoint::start(&[]).await;
+    let other = running.delivery("other", to_endpoint(&good.url, 300, false)).await;
+    running.put(&other.records(), 0..2).await;
+    running.until("the other one", || running.deliveries.status(&other)[0].records == 2).await;
+    let bodies: Vec<Value> = failing.asked().into_iter().map(|asked| asked.body).collect();
+    for body in &bodies {
+        assert_eq!(body["records"].as_array().unwrap().len(), 2, "the same records again");
+    }
+    running.stop().await;
+}
+
+/// What is written around them counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_records_are_sent_and_given_up_in_pieces() {
+    let world = World::new();
+    let running = world.start();
+    let endpoint = Endpoint::start(&[]).await;
+    let made = running.delivery("small", to_endpoint(&endpoint.url, 300, false)).await;
+    running.put(&made.records(), 0..150_000).await;
+    running.until("all of them", || running.deliveries.status(&made)[0].records == 150_000).await;
+    let asked = endpoint.asked();
+    let counts: Vec<usize> = asked.iter().map(|asked| records(asked).len()).collect();
+    assert!(counts.iter().all(|count| *count <= 1024 * 1024 / 16), "{counts:?}");
+
+    let refusing = Endpoint::start(&[Manner::Status(413); 20]).await;
+    let made = running.delivery("refused", to_endpoint(&refusing.url, 300, false)).await;
+    running.put(&made.records(), 0..8_000).await;
+    running.until("them", || running.deliveries.status(&made)[0].failed_records == 8_000).await;
+    let texts = world.store.texts();
+    assert!(texts.len() > 1 && texts.iter().all(|text| text.len() < 2 * 1024 * 1024));
+    let mut stored: Vec<String> = texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["rawData"].as_str().unwrap().to_owned())
+        .collect();
+    let mut expected: Vec<String> = (0..8_000).map(|n| STANDARD.encode(format!("<{n}>"))).collect();
+    stored.sort();
+    expected.sort();
+    assert_eq!(stored, expected, "each of them once");
+    running.stop().await;
+}

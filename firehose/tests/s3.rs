@@ -5,9 +5,10 @@
 mod world;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use catalog::{DeliverySource, Destination};
+use catalog::{CatalogError, DeliverySource, DeliveryUpdate, Destination};
 use world::{World, numbers, target, to_s3};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,9 +93,12 @@ async fn crashes_and_a_flapping_store_leave_every_record_once() {
         let puts = *world.store.puts.lock().unwrap();
         running.until("an attempt", || *world.store.puts.lock().unwrap() > puts).await;
         running.put(&stream, round * 20 + 10..round * 20 + 20).await;
-        // The copy is what the disk has; what the process still does reaches the store, as it would.
+        // The copy is what the disk has. It takes its time, in which a checkpoint may still be written, and no second
+        // object after it.
+        world.store.cut_off.store(true, Ordering::SeqCst);
         let image = world.crash_image();
         running.stop().await;
+        world.store.cut_off.store(false, Ordering::SeqCst);
         world = image;
         last = Some(world.start());
     }
@@ -165,5 +169,52 @@ async fn a_source_that_is_deleted_is_told_and_found_again() {
     running.catalog.delete_delivery(made.id).await.unwrap();
     running.put(&again, 6..8).await;
     assert!(running.catalog.delivery_by_id(made.id).is_none());
+    running.stop().await;
+}
+
+/// What is on its way is stored once; what waits goes the new way at once, whatever the old one would have waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_destination_takes_over_where_the_old_one_stood() {
+    let world = World::new();
+    let running = world.start();
+    let made = running.delivery("orders", to_s3(Some("old/"), 0)).await;
+    running.put(&made.records(), 0..3).await;
+    running.until("the first", || running.deliveries.status(&made)[0].records == 3).await;
+    let change =
+        |version, destination| DeliveryUpdate::Destination { version, destination: Box::new(destination) };
+    let slow = running.catalog.update_delivery(made.id, change(1, to_s3(Some("slow/"), 900))).await.unwrap();
+    running.put(&made.records(), 3..5).await;
+    running.until("waiting", || running.deliveries.status(&made)[0].waiting_since.is_some()).await;
+    let late = running.catalog.update_delivery(made.id, change(1, to_s3(None, 0))).await;
+    assert!(matches!(late, Err(CatalogError::DeliveryChanged { version: 2, .. })), "{late:?}");
+    let backup = Some(target(Some("raw/"), 0));
+    let both = Destination::S3 { target: target(Some("new/"), 0), backup };
+    running.catalog.update_delivery(made.id, change(slow.version, both)).await.unwrap();
+    running.until("the rest", || running.deliveries.status(&made)[0].records == 5).await;
+    let of = |prefix: &str| {
+        let names = world.store.names().into_iter().zip(world.store.texts());
+        numbers(&names.filter(|(name, _)| name.starts_with(prefix)).map(|(_, text)| text).collect::<Vec<_>>())
+    };
+    running.until("the copies", || of("raw/") == [3, 4]).await;
+    assert_eq!((of("old/"), of("slow/"), of("new/")), (vec![0, 1, 2], vec![], vec![3, 4]));
+    assert!(world.store.names().iter().any(|name| name.starts_with("new/") && name.contains("/orders-3-")));
+    running.stop().await;
+}
+
+/// A store that takes nothing is left for another one in the middle of its retries.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_fails_can_be_changed() {
+    let world = World::new();
+    *world.store.fate.lock().unwrap() = Some(Box::new(|_| (false, false)));
+    let running = world.start();
+    let made = running.delivery("orders", to_s3(Some("old/"), 0)).await;
+    running.put(&made.records(), 0..3).await;
+    running.until("failures", || running.deliveries.status(&made)[0].failures >= 3).await;
+    *world.store.fate.lock().unwrap() = None;
+    let destination = Box::new(to_s3(Some("new/"), 0));
+    let update = DeliveryUpdate::Destination { version: 1, destination };
+    running.catalog.update_delivery(made.id, update).await.unwrap();
+    running.until("delivery", || running.deliveries.status(&made)[0].records == 3).await;
+    assert_eq!(numbers(&world.store.texts()), [0, 1, 2]);
     running.stop().await;
 }

@@ -79,6 +79,8 @@ pub enum Code {
     KmsThrottling,
     /// Records come to the delivery stream from elsewhere.
     InvalidSource,
+    /// The delivery stream was changed meanwhile.
+    ConcurrentModification,
     /// The key cannot be used for a delivery stream.
     InvalidKmsResource,
     /// Firehose cannot do this now.
@@ -130,6 +132,7 @@ impl Code {
             Self::KmsOptInRequired => "KMSOptInRequired",
             Self::KmsThrottling => "KMSThrottlingException",
             Self::InvalidSource => "InvalidSourceException",
+            Self::ConcurrentModification => "ConcurrentModificationException",
             Self::InvalidKmsResource => "InvalidKMSResourceException",
             Self::FirehoseUnavailable => "ServiceUnavailableException",
             Self::Serialization => "SerializationException",
@@ -170,6 +173,7 @@ impl Code {
             | Self::KmsOptInRequired
             | Self::KmsThrottling
             | Self::InvalidSource
+            | Self::ConcurrentModification
             | Self::InvalidKmsResource
             | Self::Serialization => StatusCode::BAD_REQUEST,
             Self::NotAuthorized | Self::EdgeAccessDenied => StatusCode::UNAUTHORIZED,
@@ -227,6 +231,7 @@ impl Code {
             | Self::KmsOptInRequired
             | Self::KmsThrottling
             | Self::InvalidSource
+            | Self::ConcurrentModification
             | Self::InvalidKmsResource
             | Self::FirehoseUnavailable => false,
         }
@@ -293,6 +298,7 @@ impl From<CatalogError> for Exception {
             | CatalogError::HoldExists(_)
             | CatalogError::ConsumerExists(_)
             | CatalogError::DeliveryExists(_)
+            | CatalogError::DeliveryChanged { .. }
             | CatalogError::HasConsumers(_)
             | CatalogError::SecretInUse { .. }
             | CatalogError::Held(_) => Code::ResourceInUse,

@@ -1,31 +1,40 @@
-//! One request over one connection.
+//! Requests over connections that are kept for a while.
 
-use std::io;
-use std::net::SocketAddr;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST};
 use http::{HeaderMap, Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
+use crate::connector::Connector;
 use crate::{AddressError, AddressRules, SendError, Url};
 
-/// Sends requests. Cheap to clone.
+/// How long a connection that is not used is kept.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// A request's body, made elsewhere.
+pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Sends requests. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Client {
     rules: Arc<AddressRules>,
-    tls: TlsConnector,
+    client: legacy::Client<Connector, Body>,
     timeout: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
 }
 
 impl Client {
@@ -41,7 +50,22 @@ impl Client {
 
     /// [`Self::new`] with certificates believed in another way.
     pub fn with_tls(rules: AddressRules, timeout: Duration, tls: Arc<ClientConfig>) -> Self {
-        Self { rules: Arc::new(rules), tls: TlsConnector::from(tls), timeout }
+        let rules = Arc::new(rules);
+        let connector = Connector::new(Arc::clone(&rules), tls);
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Self { rules, client, timeout }
+    }
+
+    /// Whether the host of a URL may be connected to, where it is an address. Names are looked up, and their
+    /// addresses checked, with every connection.
+    ///
+    /// # Errors
+    /// [`AddressError`] says why not.
+    pub fn check(&self, url: &Url) -> Result<(), AddressError> {
+        url.address().map_or(Ok(()), |address| self.rules.check(address))
     }
 
     /// Posts a body, and reads an answer of at most `most` bytes, whatever its status.
@@ -55,86 +79,31 @@ impl Client {
         body: Bytes,
         most: usize,
     ) -> Result<Response<Bytes>, SendError> {
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(url.target())
-            .header(HOST, url.authority())
-            .header(CONNECTION, "close")
-            .body(Full::new(body))
-            .map_err(SendError::Request)?;
+        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+        let request = Request::builder().method(Method::POST).uri(url.uri()).body(body);
+        let mut request = request.map_err(|error| SendError::Request(Arc::new(error)))?;
         request.headers_mut().extend(headers);
-        let exchange = timeout(self.timeout, self.exchange(url, request, most));
-        exchange.await.unwrap_or(Err(SendError::TimedOut(self.timeout)))
+        let exchange = async {
+            let (parts, body) = self.send(request).await?.into_parts();
+            Ok(Response::from_parts(parts, read(body, most).await?))
+        };
+        timeout(self.timeout, exchange).await.unwrap_or(Err(SendError::TimedOut(self.timeout)))
     }
 
-    async fn exchange(
-        &self,
-        url: &Url,
-        request: Request<Full<Bytes>>,
-        most: usize,
-    ) -> Result<Response<Bytes>, SendError> {
-        let stream = self.connect(url).await?;
-        if !url.is_tls() {
-            return talk(stream, request, most).await;
-        }
-        let invalid = |error| SendError::Tls(io::Error::new(io::ErrorKind::InvalidInput, error));
-        let name = ServerName::try_from(url.host().to_owned()).map_err(invalid)?;
-        let stream = self.tls.connect(name, stream).await.map_err(SendError::Tls)?;
-        talk(stream, request, most).await
-    }
-
-    /// The first of the host's addresses that may be connected to and takes the connection.
-    async fn connect(&self, url: &Url) -> Result<TcpStream, SendError> {
-        let found = lookup_host((url.host(), url.port())).await.map_err(SendError::Resolve)?;
-        let addresses: Vec<SocketAddr> = found.collect();
-        let mut refused: Option<AddressError> = None;
-        let mut failed = None;
-        for address in addresses {
-            if let Err(error) = self.rules.check(address) {
-                refused = Some(error);
-                continue;
-            }
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failed = Some(error),
-            }
-        }
-        let none = || io::Error::new(io::ErrorKind::NotFound, "no address at all");
-        Err(match (failed, refused) {
-            (Some(failed), _) => SendError::Connect(failed),
-            (None, Some(refused)) => refused.into(),
-            (None, None) => SendError::Resolve(none()),
-        })
+    /// Sends a request to an `http` or `https` URL; the answer's head has come when this resolves. For those who
+    /// bound the time and the answer themselves.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
+        self.client.request(request).await.map_err(|error| SendError::of(&error))
     }
 }
 
-/// Sends the request and reads the answer, while the connection is driven beside it.
-async fn talk(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    request: Request<Full<Bytes>>,
-    most: usize,
-) -> Result<Response<Bytes>, SendError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(SendError::Http)?;
-    let answer = async {
-        let (parts, body) = sender.send_request(request).await.map_err(SendError::Http)?.into_parts();
-        let body = Limited::new(body, most).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                return SendError::TooLarge(most);
-            }
-            match error.downcast::<hyper::Error>() {
-                Ok(error) => SendError::Http(*error),
-                // The two errors above are all that a limited body has.
-                Err(_) => SendError::TooLarge(most),
-            }
-        })?;
-        Ok(Response::from_parts(parts, body.to_bytes()))
-    };
-    let mut connection = std::pin::pin!(connection);
-    let mut answer = std::pin::pin!(answer);
-    tokio::select! {
-        biased;
-        answered = &mut answer => answered,
-        // The connection ends before the answer is read where the other side closes it at once.
-        _ = &mut connection => answer.await,
+async fn read(body: Incoming, most: usize) -> Result<Bytes, SendError> {
+    match Limited::new(body, most).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(SendError::TooLarge(most)),
+        Err(error) => Err(SendError::BrokeOff(crate::error::causes(&*error))),
     }
 }

@@ -1,6 +1,7 @@
-//! HTTP requests that leave this server: to webhooks and to cameras that are discovered.
+//! HTTP requests that leave this server: to webhooks, to cameras that are discovered, and to the destinations of
+//! delivery streams.
 //!
-//! [`Client`] sends one request over one connection, HTTP/1.1, and reads a bounded answer within a bounded
+//! [`Client`] speaks HTTP/1.1 over connections that it keeps for a while, and reads a bounded answer within a bounded
 //! time. Redirections are not followed.
 //!
 //! Invariants: no address is connected to that the [`AddressRules`] forbid, whatever the host's name pointed
@@ -8,11 +9,12 @@
 //! credential: some services have their secret in the path.
 
 mod client;
+mod connector;
 mod error;
 mod rules;
 mod url;
 
-pub use client::Client;
+pub use client::{Body, Client};
 pub use error::SendError;
 pub use rules::{AddressError, AddressRules, Network, NetworkError};
 pub use url::{Url, UrlError};

@@ -1,5 +1,5 @@
-//! Which addresses may be connected to: a source or a webhook must not become a way into what only this
-//! machine reaches.
+//! Which addresses may be connected to: a source, a webhook or a delivery must not become a way into what only
+//! this machine reaches.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -71,11 +71,14 @@ pub enum AddressError {
     NotUnicast(IpAddr),
     /// By default.
     #[error(
-        "{0} is link-local, which is not connected to unless pull.allow, for webhooks outbound.allow, names it"
+        "{0} is link-local, which is not connected to unless pull.allow, for webhooks and deliveries outbound.allow, \
+         names it"
     )]
     LinkLocal(IpAddr),
     /// By setting.
-    #[error("{0} is not among the networks that pull.allow, for webhooks outbound.allow, names")]
+    #[error(
+        "{0} is not among the networks that pull.allow, for webhooks and deliveries outbound.allow, names"
+    )]
     NotAllowed(IpAddr),
     /// One of the server's own listeners.
     #[error("{0} is this server's own: a stream cannot be pulled from another one of the same server")]

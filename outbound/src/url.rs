@@ -1,6 +1,7 @@
 //! Where requests go.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use http::Uri;
 
@@ -33,7 +34,11 @@ impl Url {
     /// # Errors
     /// [`UrlError`], which repeats nothing of it.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let uri: Uri = text.parse().map_err(|_| UrlError::Scheme)?;
+        Self::of(text.parse().map_err(|_| UrlError::Scheme)?)
+    }
+
+    /// Takes a URL that was read already.
+    pub(crate) fn of(uri: Uri) -> Result<Self, UrlError> {
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
@@ -76,12 +81,16 @@ impl Url {
         self.port
     }
 
-    /// What the `Host` header says (RFC 9110 §7.2).
-    pub(crate) fn authority(&self) -> &str {
-        self.uri.authority().map_or("", http::uri::Authority::as_str)
+    /// The address that the host is, with the port; `None` where it is a name.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, self.port))
     }
 
-    /// What the request line says: path and query (RFC 9112 §3.2.1).
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// What the request line says: path and query (RFC 9112 §3.2.1). It may hold a token.
     pub fn target(&self) -> &str {
         self.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
     }
@@ -90,7 +99,7 @@ impl Url {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.authority())
+        write!(f, "{scheme}://{}", self.uri.authority().map_or("", http::uri::Authority::as_str))
     }
 }
 

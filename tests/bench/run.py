@@ -21,11 +21,11 @@ import cameras
 import deliveries
 import engine
 import first_frame
-import producers
-import records
 import frames_lost
+import producers
 import reboots
 import reconnects
+import records
 import startup
 
 BENCHES = {

@@ -10,18 +10,16 @@ use bytes::Bytes;
 use catalog::{BufferHints, ContentEncoding, Delivery, DeliveryLogging, HttpTarget, Secret};
 use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use outbound::{SendError, Url};
 use serde::Deserialize;
 
 use super::{Destination, Failure, GivingUp, Services, Shipment};
-use crate::client::SendError;
 use crate::identity::Identity;
 use crate::pack::{HttpRecords, Packer};
 
-/// How long an endpoint may take to answer.
-const ANSWER: Duration = Duration::from_secs(180);
+/// How long an endpoint may take to answer: the time that [`crate::Options::client`] has to have.
+pub const ANSWER: Duration = Duration::from_secs(180);
 /// Bytes of an answer.
 const ANSWER_BYTES: usize = 1024 * 1024;
 /// Characters of an answer that are told.
@@ -32,7 +30,7 @@ const ERROR_TYPE: &str = "http-endpoint-failed";
 /// An endpoint.
 pub(super) struct HttpEndpoint {
     target: HttpTarget,
-    uri: Uri,
+    url: Url,
     /// Those that every request has.
     headers: HeaderMap,
     services: Arc<Services>,
@@ -42,9 +40,9 @@ impl HttpEndpoint {
     /// # Errors
     /// What cannot be sent: the URL, or a header. Nothing of them is repeated.
     pub fn new(delivery: &Delivery, target: &HttpTarget, services: Arc<Services>) -> Result<Self, String> {
-        let uri = target.url.expose().parse().map_err(|_| "the endpoint's URL is none".to_owned())?;
+        let url = Url::parse(target.url.expose()).map_err(|error| format!("the endpoint's URL {error}"))?;
         let headers = headers(delivery, target)?;
-        Ok(Self { target: target.clone(), uri, headers, services })
+        Ok(Self { target: target.clone(), url, headers, services })
     }
 
     fn is_gzip(&self) -> bool {
@@ -52,22 +50,13 @@ impl HttpEndpoint {
     }
 
     async fn attempt(&self, id: &str, body: Bytes) -> Result<(), Failure> {
-        let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
-        let mut request = Request::post(self.uri.clone()).body(body).map_err(|error| {
-            // Only a URL without a host comes here.
-            failure("HttpEndpoint.ConnectionFailed", error.to_string())
-        })?;
-        *request.headers_mut() = self.headers.clone();
-        let value = HeaderValue::from_str(id)
+        let mut headers = self.headers.clone();
+        let id_header = HeaderValue::from_str(id)
             .map_err(|error| failure("HttpEndpoint.ConnectionFailed", error.to_string()))?;
-        request.headers_mut().insert("x-amz-firehose-request-id", value);
-        let answer = self.services.client.send(request).await.map_err(|error| match error {
-            SendError::Refused(why) => failure("HttpEndpoint.ConnectionFailed", why),
-            SendError::Unreachable(why) => failure("HttpEndpoint.ConnectionFailed", why),
-        })?;
-        let (parts, body) = answer.into_parts();
-        let body = read(body).await?;
-        self.judge(id, parts.status, &parts.headers, &body)
+        headers.insert("x-amz-firehose-request-id", id_header);
+        let answer =
+            self.services.client.post(&self.url, headers, body, ANSWER_BYTES).await.map_err(unanswered)?;
+        self.judge(id, answer.status(), answer.headers(), answer.body())
     }
 
     /// Whether the endpoint has taken the request.
@@ -91,7 +80,8 @@ impl HttpEndpoint {
     fn told(&self, body: &[u8]) -> String {
         let mut text = String::from_utf8_lossy(body).into_owned();
         let attributes = self.target.attributes.iter().map(|(_, value)| value);
-        let secrets = self.target.access_key.iter().chain(attributes).map(Secret::expose);
+        let path = Some(self.url.target()).filter(|path| *path != "/");
+        let secrets = self.target.access_key.iter().chain(attributes).map(Secret::expose).chain(path);
         for secret in secrets.filter(|secret| !secret.is_empty()) {
             text = text.replace(secret, "…");
         }
@@ -115,11 +105,7 @@ impl Destination for HttpEndpoint {
     fn send<'a>(&'a self, line: &'a Identity, shipment: &'a Shipment) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
             let id = HttpRecords::request_id(line, shipment.first, shipment.last);
-            let attempt = self.attempt(&id, shipment.body.clone());
-            tokio::time::timeout(ANSWER, attempt).await.unwrap_or_else(|_| {
-                let text = "The endpoint did not answer within three minutes.".to_owned();
-                Err(failure("HttpEndpoint.RequestTimeout", text))
-            })
+            self.attempt(&id, shipment.body.clone()).await
         })
     }
 
@@ -163,18 +149,21 @@ fn headers(delivery: &Delivery, target: &HttpTarget) -> Result<HeaderMap, String
     Ok(headers)
 }
 
-/// An answer's body, as far as it may be long.
-async fn read(body: Incoming) -> Result<Bytes, Failure> {
-    match Limited::new(body, ANSWER_BYTES).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            let text = format!("The endpoint's answer is longer than {ANSWER_BYTES} bytes.");
-            Err(failure("HttpEndpoint.ResponseTooLarge", text))
+/// No answer, or not all of one.
+fn unanswered(error: SendError) -> Failure {
+    match error {
+        SendError::TimedOut(ANSWER) => failure(
+            "HttpEndpoint.RequestTimeout",
+            "The endpoint did not answer within three minutes.".to_owned(),
+        ),
+        SendError::TooLarge(most) => {
+            let text = format!("The endpoint's answer is longer than {most} bytes.");
+            failure("HttpEndpoint.ResponseTooLarge", text)
         }
-        Err(error) => {
-            let text = format!("The endpoint's answer broke off: {error}");
-            Err(failure("HttpEndpoint.ConnectionReset", text))
+        SendError::BrokeOff(why) => {
+            failure("HttpEndpoint.ConnectionReset", format!("The endpoint's answer broke off: {why}"))
         }
+        other => failure("HttpEndpoint.ConnectionFailed", other.to_string()),
     }
 }
 

@@ -10,8 +10,8 @@ use base::{Clock, Timestamp};
 use bytes::Bytes;
 use catalog::{BufferHints, Delivery, DeliveryLogging, Destination as Configured, S3Target};
 use futures::future::BoxFuture;
+use outbound::Client;
 
-use crate::client::HttpClient;
 use crate::identity::Identity;
 use crate::pack::Packer;
 use crate::store::ObjectStore;
@@ -80,7 +80,7 @@ pub struct GivingUp<'a> {
 pub(crate) struct Services {
     pub clock: Arc<dyn Clock>,
     pub store: Arc<dyn ObjectStore>,
-    pub client: HttpClient,
+    pub client: Client,
 }
 
 /// Where an outlet of a delivery stream delivers to.
@@ -88,12 +88,12 @@ pub(crate) struct Services {
 /// # Errors
 /// Why it cannot be: what was configured is not understood any more.
 pub(crate) fn of_outlet(
-    delivery: &Delivery,
+    delivery: &Arc<Delivery>,
     outlet: u8,
     services: &Arc<Services>,
 ) -> Result<Arc<dyn Destination>, String> {
     let s3 = |target: &S3Target| -> Result<Arc<dyn Destination>, String> {
-        let opened = s3::S3::new(&delivery.configuration.name, target.clone(), Arc::clone(services));
+        let opened = s3::S3::new(delivery, target.clone(), Arc::clone(services));
         opened.map(|s3| Arc::new(s3) as _).map_err(|error| error.to_string())
     };
     match &delivery.configuration.destination {

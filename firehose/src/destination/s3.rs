@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-use base::StreamName;
-use catalog::{BufferHints, DeliveryLogging, S3Target};
+use catalog::{BufferHints, Delivery, DeliveryLogging, S3Target};
 use futures::future::BoxFuture;
 
 use super::{Destination, Failure, GivingUp, Services, Shipment};
@@ -16,16 +15,20 @@ use crate::store::{Object, is_gzip, object_name};
 
 /// A bucket of a store.
 pub(super) struct S3 {
-    name: StreamName,
+    delivery: Arc<Delivery>,
     target: S3Target,
     prefix: Prefix,
     services: Arc<Services>,
 }
 
 impl S3 {
-    pub fn new(name: &StreamName, target: S3Target, services: Arc<Services>) -> Result<Self, PrefixError> {
+    pub fn new(
+        delivery: &Arc<Delivery>,
+        target: S3Target,
+        services: Arc<Services>,
+    ) -> Result<Self, PrefixError> {
         let prefix = Prefix::of_records(target.prefix.as_deref(), target.error_prefix.as_deref())?;
-        Ok(Self { name: name.clone(), target, prefix, services })
+        Ok(Self { delivery: Arc::clone(delivery), target, prefix, services })
     }
 }
 
@@ -47,7 +50,7 @@ impl Destination for S3 {
         let identity = line.with(&shipment.first.to_be_bytes());
         let prefix = self.prefix.evaluate(shipment.oldest, &identity, "");
         let object = Object {
-            key: object_name(prefix, &self.name, shipment.oldest, &identity, &self.target),
+            key: object_name(prefix, &self.delivery, shipment.oldest, &identity, &self.target),
             body: shipment.body.clone(),
             kms_key_arn: self.target.kms_key_arn.clone(),
         };

@@ -3,17 +3,14 @@
 #[cfg(feature = "s3")]
 pub(crate) mod s3;
 
-use base::{StreamName, Timestamp};
+use base::Timestamp;
 use bytes::Bytes;
-use catalog::{Compression, S3Target};
+use catalog::{Compression, Delivery, S3Target};
 use futures::future::BoxFuture;
 use time::macros::format_description;
 
 use crate::destination::Failure;
 use crate::identity::Identity;
-
-/// `DeliveryStreamVersionId`: it would rise with UpdateDestination.
-const VERSION: u32 = 1;
 
 /// An object to be stored.
 #[derive(Clone, Debug)]
@@ -52,11 +49,12 @@ impl ObjectStore for NoStore {
 /// `PREFIX STREAM-VERSION-yyyy-MM-dd-HH-mm-ss-UUID EXTENSION`, without the spaces.
 pub(crate) fn object_name(
     prefix: String,
-    stream: &StreamName,
+    delivery: &Delivery,
     oldest: Timestamp,
     identity: &Identity,
     target: &S3Target,
 ) -> String {
+    let (stream, version) = (&delivery.configuration.name, delivery.version);
     let form = format_description!("[year]-[month]-[day]-[hour]-[minute]-[second]");
     let date = oldest.to_utc().format(&form).expect("a timestamp holds every field of the format");
     let extension = match &target.file_extension {
@@ -64,7 +62,7 @@ pub(crate) fn object_name(
         None if is_gzip(target) => ".gz",
         None => "",
     };
-    format!("{prefix}{stream}-{VERSION}-{date}-{}{extension}", identity.uuid())
+    format!("{prefix}{stream}-{version}-{date}-{}{extension}", identity.uuid())
 }
 
 /// Whether objects are compressed.

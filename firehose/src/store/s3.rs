@@ -16,8 +16,7 @@ use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
 use aws_smithy_runtime_api::client::http::{
-    HttpClient as SdkHttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings,
-    SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -25,9 +24,9 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use futures::future::BoxFuture;
 use http_body_util::BodyExt;
+use outbound::{Client, SendError};
 
 use super::{Object, ObjectStore};
-use crate::client::{HttpClient, SendError};
 use crate::destination::Failure;
 
 /// An attempt may take this long.
@@ -41,7 +40,7 @@ pub struct S3Store(aws_sdk_s3::Client);
 impl S3Store {
     /// Reads the environment: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID` and
     /// the rest of what the SDK knows. Connects to nothing. `region` stands where nothing else says one.
-    pub async fn from_environment(client: HttpClient, region: &str) -> Self {
+    pub async fn from_environment(client: Client, region: &str) -> Self {
         // Not the SDK's own list: it asks the instance's metadata service, which most machines do not have.
         let regions = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
@@ -98,9 +97,9 @@ fn failure(bucket: &str, key: &str, error: &SdkError<PutObjectError, HttpRespons
 
 /// The SDK over our own client, which asks the address rules.
 #[derive(Clone, Debug)]
-struct Connector(HttpClient);
+struct Connector(Client);
 
-impl SdkHttpClient for Connector {
+impl HttpClient for Connector {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
@@ -114,8 +113,8 @@ impl HttpConnector for Connector {
             let request = request.try_into_http1x().map_err(|error| user(error.into()))?;
             let request = request.map(BodyExt::boxed_unsync);
             let answer = client.send(request).await.map_err(|error| match error {
-                SendError::Refused(_) => ConnectorError::user(error.into()),
-                SendError::Unreachable(_) => ConnectorError::io(error.into()),
+                SendError::Url(_) | SendError::Address(_) => ConnectorError::user(error.into()),
+                other => ConnectorError::io(other.into()),
             })?;
             let answer = answer.map(SdkBody::from_body_1_x);
             HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))

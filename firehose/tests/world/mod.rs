@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,11 +19,12 @@ use catalog::{
 };
 use data_streams::{Batch, DataStreams, NewRecord, ReadLimits, Record, hash_key};
 use firehose::{
-    Deliveries, Failure, HttpClient, Object, ObjectStore, Options, SourceError, SourceStream, Streams,
+    ANSWER, Deliveries, Failure, Object, ObjectStore, Options, SourceError, SourceStream, Streams,
 };
 use fixtures::FakeClock;
 use fragment_log::{Log, LogError, MasterKey, Options as LogOptions};
 use futures::future::BoxFuture;
+use outbound::{AddressRules, Client};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,6 +40,8 @@ pub struct Store {
     pub puts: Mutex<u64>,
     /// Whether the nth put fails, and whether it stores all the same.
     pub fate: Mutex<Option<Fate>>,
+    /// Whether the process is dead, as far as the store knows: nothing reaches it, and nobody hears of it.
+    pub cut_off: AtomicBool,
 }
 
 /// Of a put's number: does it store, and does it say so?
@@ -68,6 +72,9 @@ impl ObjectStore for Store {
     fn put<'a>(&'a self, bucket: &'a str, object: Object) -> BoxFuture<'a, Result<(), Failure>> {
         assert_eq!(bucket, "lake");
         Box::pin(async move {
+            if self.cut_off.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let number = {
                 let mut puts = self.puts.lock().unwrap();
                 *puts += 1;
@@ -163,14 +170,13 @@ impl World {
         let clock = Arc::clone(&self.clock) as _;
         let streams = DataStreams::open(Arc::clone(&log), Arc::clone(&catalog), clock).unwrap();
         let records = Records { catalog: Arc::clone(&catalog), data_streams: Arc::clone(&streams) };
-        let rule = |address: std::net::SocketAddr| {
-            if address.ip().is_loopback() { Ok(()) } else { Err("tests stay on loopback".to_owned()) }
-        };
+        // Tests stay on loopback.
+        let rules = AddressRules { allow: vec!["127.0.0.0/8".parse().unwrap()], own: Vec::new() };
         let deliveries = Deliveries::new(Options {
             catalog: Arc::clone(&catalog),
             streams: Arc::new(records),
             store: Some(Arc::clone(&self.store) as _),
-            client: HttpClient::new(Arc::new(rule), Vec::new()).unwrap(),
+            client: Client::new(rules, ANSWER),
             clock: Arc::clone(&self.clock) as _,
             entropy: Arc::new(SystemEntropy),
             memory_mib: 16,

@@ -232,6 +232,11 @@ impl<T: ?Sized> Rule<'_, T> {
         self
     }
 
+    /// [`Self::required`], where it is.
+    pub fn required_if(self, required: bool) -> Self {
+        if required { self.required() } else { self }
+    }
+
     /// Changes the description of this member, if there is one.
     fn describe(&mut self, change: impl FnOnce(&mut Member)) {
         if let Some(member) = self.check.members.as_mut().and_then(|members| members.last_mut()) {

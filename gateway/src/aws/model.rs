@@ -130,17 +130,7 @@ const NOT_SERVED: &[(&str, &[&str])] = &[
             "UpdateStreamWarmThroughput",
         ],
     ),
-    (
-        "firehose",
-        &[
-            "ListTagsForDeliveryStream",
-            "StartDeliveryStreamEncryption",
-            "StopDeliveryStreamEncryption",
-            "TagDeliveryStream",
-            "UntagDeliveryStream",
-            "UpdateDestination",
-        ],
-    ),
+    ("firehose", &[]),
     ("kinesis-video-archived-media", &["GetClip", "GetDASHStreamingSessionURL", "GetImages"]),
     ("kinesis-video-media", &[]),
     ("kinesis-video-signaling", &["GetIceServerConfig", "SendAlexaOfferToMaster"]),

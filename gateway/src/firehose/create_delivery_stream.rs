@@ -4,22 +4,20 @@
 //! <https://docs.aws.amazon.com/firehose/latest/APIReference/API_CreateDeliveryStream.html>
 
 use axum::Json;
-use base::{StreamName, Tags};
-use catalog::{Action, DeliverySource, Destination, NewDelivery};
+use base::StreamName;
+use catalog::{Action, DeliverySource, NewDelivery};
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{Kind, absent, check_name, refused};
+use super::destination;
 use super::http_endpoint::HttpEndpoint;
 use super::s3::{Bucket, ExtendedBucket};
-use super::source::{DirectPut, Encryption, KinesisStream};
+use super::source::{DirectPut, Encryption, KinesisStream, sealed_elsewhere};
+use super::tags::{TAGS, Tag, check_tags, tags};
 use crate::aws::check::Check;
 use crate::aws::values::{Choice, Opaque, capped};
 use crate::aws::{Context, Operation};
 use crate::exception::{Code, Exception};
-use crate::streams::check_charset;
-
-/// Most tags.
-const TAGS: usize = 50;
 
 /// The operation.
 pub struct CreateDeliveryStream;
@@ -48,14 +46,6 @@ pub struct Input {
     #[serde(rename = "MSKSourceConfiguration")]
     msk_source_configuration: Option<Opaque>,
     database_source_configuration: Option<Opaque>,
-}
-
-/// `Tag` of the AWS model.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct Tag {
-    key: Option<String>,
-    value: Option<String>,
 }
 
 /// The answer.
@@ -89,10 +79,7 @@ impl Operation for CreateDeliveryStream {
         check_not_offered(input, check);
         let endpoint = input.http_endpoint_destination_configuration.as_ref();
         check.structure("HttpEndpointDestinationConfiguration", endpoint, false, HttpEndpoint::check);
-        check.entries("Tags", input.tags.as_ref(), (false, 1, TAGS as i64), |tag: &Tag, check| {
-            check.text("Key", tag.key.as_deref()).required().length(1, 128);
-            check.text("Value", tag.value.as_deref()).length(0, 256);
-        });
+        check_tags(input.tags.as_ref(), false, check);
     }
 
     async fn call(context: Context, mut input: Input) -> Result<Json<Output>, Exception> {
@@ -102,12 +89,13 @@ impl Operation for CreateDeliveryStream {
         context.allow(Action::Manage, &name)?;
         let tags = tags(input.tags.take())?;
         let encrypted = input.delivery_stream_encryption_configuration_input.is_some();
-        let destination = destination(&context, &mut input)?;
+        let bucket = input.s3_destination_configuration.take();
+        let extended = input.extended_s3_destination_configuration.take();
+        let endpoint = input.http_endpoint_destination_configuration.take();
+        let destination = destination::configured(&context, bucket, extended, endpoint)?;
         let source = source(&context, input).await?;
         if encrypted && matches!(source, DeliverySource::Stream { .. }) {
-            return Err(Exception::invalid(
-                "Server-side encryption is that of the Kinesis stream when a Kinesis stream is the source.",
-            ));
+            return Err(sealed_elsewhere());
         }
         let new = NewDelivery { name, source, destination, encrypted, tags };
         let made = app.catalog.create_delivery(new).await.map_err(|error| refused(app, error))?;
@@ -140,42 +128,6 @@ fn check_not_offered(input: &Input, check: &mut Check) {
     ] {
         check.not_offered(name, value.as_ref());
     }
-}
-
-fn tags(tags: Option<Vec<Tag>>) -> Result<Tags, Exception> {
-    let pair = |tag: Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
-    let tags: Tags = tags.unwrap_or_default().into_iter().map(pair).collect();
-    check_charset(&tags)?;
-    Ok(tags)
-}
-
-/// The one destination.
-fn destination(context: &Context, input: &mut Input) -> Result<Destination, Exception> {
-    let bucket = input.s3_destination_configuration.take();
-    let extended = input.extended_s3_destination_configuration.take();
-    let endpoint = input.http_endpoint_destination_configuration.take();
-    let destination = match (bucket, extended, endpoint) {
-        (Some(bucket), None, None) => Destination::S3 { target: bucket.configured(), backup: None },
-        (None, Some(bucket), None) => {
-            let (target, backup) = bucket.configured();
-            Destination::S3 { target, backup }
-        }
-        (None, None, Some(endpoint)) => {
-            context.app.deliveries.check_endpoint(endpoint.url()).map_err(Exception::invalid)?;
-            Destination::Http(endpoint.configured())
-        }
-        _ => {
-            return Err(Exception::invalid(
-                "Exactly one destination configuration is supported for a Firehose.",
-            ));
-        }
-    };
-    // An HTTP endpoint has a bucket, too: for what it does not take.
-    if context.app.deliveries.has_store() { Ok(destination) } else { Err(no_store()) }
-}
-
-fn no_store() -> Exception {
-    Exception::invalid("This server was built without S3: use a build with the cargo feature s3.")
 }
 
 /// Where records come from, and that nothing else says otherwise.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::StreamName;
-use catalog::{Action, CatalogError, Delivery, DeliverySource};
+use catalog::{Action, CatalogError, Delivery, DeliverySource, DeliveryUpdate};
 use fragment_log::LogError;
 
 use crate::app::App;
@@ -91,11 +91,30 @@ pub fn refused(app: &App, error: CatalogError) -> Exception {
             format!("You have already reached the maximum number of Firehose streams: {limit}."),
         ),
         CatalogError::TooManyTags { limit, .. } => {
-            Exception::invalid(format!("A Firehose stream has at most {limit} tags."))
+            Exception::new(Code::LimitExceeded, format!("A Firehose stream has at most {limit} tags."))
         }
+        CatalogError::DeliveryChanged { name, version } => changed(&name, version),
         CatalogError::Log(error) => not_put(&error),
         other => other.into(),
     }
+}
+
+/// Changes a delivery stream.
+///
+/// # Errors
+/// ConcurrentModification, where it was changed meanwhile; as [`refused`].
+pub async fn change(context: &Context, delivery: &Delivery, update: DeliveryUpdate) -> Result<(), Exception> {
+    let changed = context.app.catalog.update_delivery(delivery.id, update).await;
+    changed.map(drop).map_err(|error| match error {
+        CatalogError::NoSuchDelivery(_) => absent(&context.app, delivery.configuration.name.as_str()),
+        other => refused(&context.app, other),
+    })
+}
+
+/// ConcurrentModificationException.
+pub fn changed(name: &StreamName, version: u64) -> Exception {
+    let text = format!("Firehose {name} has the version {version} now: describe it, and change that one.");
+    Exception::new(Code::ConcurrentModification, text)
 }
 
 /// What the log says of records that are not put.

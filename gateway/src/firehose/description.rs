@@ -3,9 +3,10 @@
 use catalog::{Delivery, DeliverySource, Destination};
 use serde::Serialize;
 
+use super::bucket_description::{BucketDescription, ExtendedBucketDescription};
 use super::delivery::{DESTINATION_ID, Kind};
 use super::http_endpoint::HttpEndpointDescription;
-use super::s3::{BucketDescription, ExtendedBucketDescription};
+
 use crate::aws::values::Epoch;
 
 /// Everything about a delivery stream but its secrets.
@@ -19,8 +20,10 @@ pub struct Description {
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_stream_encryption_configuration: Option<Encryption>,
     delivery_stream_type: &'static str,
-    version_id: &'static str,
+    version_id: String,
     create_timestamp: Epoch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_update_timestamp: Option<Epoch>,
     source: Source,
     destinations: Vec<DestinationDescription>,
     has_more_destinations: bool,
@@ -29,7 +32,8 @@ pub struct Description {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Encryption {
-    key_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_type: Option<&'static str>,
     status: &'static str,
 }
 
@@ -76,7 +80,6 @@ pub const NEVER: &[&str] = &[
     "DeliveryStreamDescription.FailureDescription",
     "DeliveryStreamDescription.DeliveryStreamEncryptionConfiguration.FailureDescription",
     "DeliveryStreamDescription.DeliveryStreamEncryptionConfiguration.KeyARN",
-    "DeliveryStreamDescription.LastUpdateTimestamp",
     "DeliveryStreamDescription.Source.MSKSourceDescription",
     "DeliveryStreamDescription.Source.DatabaseSourceDescription",
     "DeliveryStreamDescription.Destinations[].AmazonOpenSearchServerlessDestinationDescription",
@@ -97,16 +100,26 @@ impl Description {
     /// Of a delivery stream; without its destination where the list goes on after that.
     pub fn of(delivery: &Delivery, after_it: bool) -> Self {
         let configuration = &delivery.configuration;
-        let encryption = Encryption { key_type: "AWS_OWNED_CMK", status: "ENABLED" };
+        let encryption = match (&configuration.source, configuration.encrypted) {
+            (DeliverySource::DirectPut { .. }, true) => {
+                Some(Encryption { key_type: Some("AWS_OWNED_CMK"), status: "ENABLED" })
+            }
+            (DeliverySource::DirectPut { .. }, false) => {
+                Some(Encryption { key_type: None, status: "DISABLED" })
+            }
+            // It is that of the source.
+            (DeliverySource::Stream { .. }, _) => None,
+        };
         let destinations = if after_it { Vec::new() } else { vec![destination(&configuration.destination)] };
         Self {
             delivery_stream_name: configuration.name.to_string(),
             delivery_stream_arn: delivery.arn.to_string(),
             delivery_stream_status: "ACTIVE",
-            delivery_stream_encryption_configuration: configuration.encrypted.then_some(encryption),
+            delivery_stream_encryption_configuration: encryption,
             delivery_stream_type: Kind::of(delivery).name(),
-            version_id: "1",
+            version_id: delivery.version.to_string(),
             create_timestamp: Epoch(delivery.created),
+            last_update_timestamp: delivery.updated.map(Epoch),
             source: source(delivery),
             destinations,
             has_more_destinations: false,
@@ -153,8 +166,8 @@ fn destination(destination: &Destination) -> DestinationDescription {
 pub mod tests {
     use base::Timestamp;
 
+    use super::super::bucket_description::tests::{sample_description, sample_extended};
     use super::super::http_endpoint::tests::sample_endpoint;
-    use super::super::s3::tests::{sample_description, sample_extended};
     use super::*;
 
     /// With every member.
@@ -164,10 +177,11 @@ pub mod tests {
             delivery_stream_name: "n".into(),
             delivery_stream_arn: "a".into(),
             delivery_stream_status: "ACTIVE",
-            delivery_stream_encryption_configuration: Some(Encryption { key_type: "k", status: "s" }),
+            delivery_stream_encryption_configuration: Some(Encryption { key_type: Some("k"), status: "s" }),
             delivery_stream_type: "DirectPut",
-            version_id: "1",
+            version_id: "1".into(),
             create_timestamp: created,
+            last_update_timestamp: Some(created),
             source: Source {
                 direct_put_source_description: Some(DirectPut { throughput_hint: 1 }),
                 kinesis_stream_source_description: Some(KinesisStream {

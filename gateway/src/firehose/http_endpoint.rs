@@ -3,13 +3,14 @@
 use catalog::{ContentEncoding, HttpTarget, Secret};
 use serde::{Deserialize, Serialize};
 
+use super::bucket_description::BucketDescription;
 use super::patterns::{ENDPOINT_URL, NOT_BLANK, ONE_LINE, ROLE_ARN};
-use super::s3::{Bucket, BucketDescription, Hints, Logging, Switched};
+use super::s3::{Bucket, DEFAULT_HINTS, Hints, Logging, Switched, set};
 use crate::aws::check::Check;
 use crate::aws::values::{Choice, Closed, capped};
 
 /// How long a request is tried again by default, in seconds.
-const RETRY_SECS: i64 = 300;
+const RETRY_SECS: u32 = 300;
 /// Most common attributes.
 const ATTRIBUTES: usize = 50;
 
@@ -69,6 +70,12 @@ struct Attribute {
     attribute_value: Option<String>,
 }
 
+impl Attribute {
+    fn configured(self) -> (String, Secret) {
+        (self.attribute_name.unwrap_or_default(), Secret::new(self.attribute_value.unwrap_or_default()))
+    }
+}
+
 impl RequestConfiguration {
     fn check(&self, check: &mut Check) {
         check.choice("ContentEncoding", self.content_encoding.as_ref());
@@ -90,10 +97,10 @@ struct Retry {
     secs: Option<i64>,
 }
 
-/// `HttpEndpointDestinationConfiguration` of the AWS model.
+/// What `HttpEndpointDestinationConfiguration` and `HttpEndpointDestinationUpdate` of the AWS model share.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct HttpEndpoint {
+struct Members {
     endpoint_configuration: Option<Configuration>,
     buffering_hints: Option<Hints>,
     cloud_watch_logging_options: Option<Logging>,
@@ -103,20 +110,14 @@ pub struct HttpEndpoint {
     role_arn: Option<String>,
     retry_options: Option<Retry>,
     s3_backup_mode: Option<Choice<BackupMode>>,
-    s3_configuration: Option<Bucket>,
     secrets_manager_configuration: Option<Switched>,
 }
 
-impl HttpEndpoint {
-    /// The URL that requests go to.
-    pub fn url(&self) -> &str {
-        self.endpoint_configuration.as_ref().and_then(|endpoint| endpoint.url.as_deref()).unwrap_or_default()
-    }
-
-    /// Names the members, and refuses what is not offered.
-    pub fn check(&self, check: &mut Check) {
+impl Members {
+    /// Names the members, and refuses what is not offered; `backup` names the bucket.
+    fn check(&self, check: &mut Check, whole: bool, backup: impl FnOnce(&mut Check)) {
         let endpoint = self.endpoint_configuration.as_ref();
-        check.structure("EndpointConfiguration", endpoint, true, Configuration::check);
+        check.structure("EndpointConfiguration", endpoint, whole, Configuration::check);
         check.structure("BufferingHints", self.buffering_hints.as_ref(), false, |hints, check| {
             hints.check(check, 64);
         });
@@ -130,33 +131,104 @@ impl HttpEndpoint {
             check.number("DurationInSeconds", retry.secs.as_ref()).range(0, Some(7200));
         });
         check.choice("S3BackupMode", self.s3_backup_mode.as_ref());
-        check.structure("S3Configuration", self.s3_configuration.as_ref(), true, Bucket::check);
+        backup(check);
         let secrets = self.secrets_manager_configuration.as_ref();
         check.not_offered("SecretsManagerConfiguration", Switched::on(secrets));
     }
 
+    /// What is said, over what was there; the bucket is another matter. An endpoint is replaced whole: no other one is
+    /// told the access key of the one before.
+    fn merge(self, target: &mut HttpTarget) {
+        if let Some(endpoint) = self.endpoint_configuration {
+            target.url = Secret::new(endpoint.url.unwrap_or_default());
+            target.name = endpoint.name;
+            target.access_key = endpoint.access_key.map(Secret::new);
+        }
+        let hints = self.buffering_hints.map(|hints| hints.merged(target.buffer));
+        set(&mut target.buffer, hints);
+        let logging = self.cloud_watch_logging_options.map(Logging::configured);
+        set(&mut target.logging, logging.map(Some));
+        if let Some(request) = self.request_configuration {
+            target.encoding = request.content_encoding.and_then(|encoding| encoding.known());
+            let attributes = request.common_attributes.unwrap_or_default();
+            target.attributes = attributes.into_iter().map(Attribute::configured).collect();
+        }
+        set(&mut target.role_arn, self.role_arn.map(Some));
+        let retry = self.retry_options.and_then(|retry| retry.secs);
+        set(&mut target.retry_secs, retry.and_then(|secs| u32::try_from(secs).ok()));
+        let mode = self.s3_backup_mode.and_then(|mode| mode.known());
+        set(&mut target.all_data, mode.map(|mode| mode == BackupMode::AllData));
+    }
+}
+
+/// `HttpEndpointDestinationConfiguration` of the AWS model.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct HttpEndpoint {
+    #[serde(flatten)]
+    members: Members,
+    s3_configuration: Option<Bucket>,
+}
+
+impl HttpEndpoint {
+    /// Names the members, and refuses what is not offered.
+    pub fn check(&self, check: &mut Check) {
+        let bucket = self.s3_configuration.as_ref();
+        self.members.check(check, true, |check| {
+            check.structure("S3Configuration", bucket, true, Bucket::check);
+        });
+    }
+
     /// As it is kept. It passed the check.
     pub fn configured(self) -> HttpTarget {
-        let endpoint = self.endpoint_configuration.unwrap_or_default();
-        let request = self.request_configuration.unwrap_or_default();
-        let retry = self.retry_options.and_then(|retry| retry.secs).unwrap_or(RETRY_SECS);
-        let attribute = |attribute: Attribute| {
-            let Attribute { attribute_name, attribute_value } = attribute;
-            (attribute_name.unwrap_or_default(), Secret::new(attribute_value.unwrap_or_default()))
-        };
-        HttpTarget {
-            url: Secret::new(endpoint.url.unwrap_or_default()),
-            name: endpoint.name,
-            access_key: endpoint.access_key.map(Secret::new),
-            buffer: Hints::configured(self.buffering_hints),
-            logging: self.cloud_watch_logging_options.map(Logging::configured),
-            encoding: request.content_encoding.and_then(|encoding| encoding.known()),
-            attributes: request.common_attributes.unwrap_or_default().into_iter().map(attribute).collect(),
-            role_arn: self.role_arn,
-            retry_secs: u32::try_from(retry).unwrap_or(0),
-            all_data: self.s3_backup_mode.and_then(|mode| mode.known()) == Some(BackupMode::AllData),
-            backup: self.s3_configuration.unwrap_or_default().configured(),
-        }
+        let mut target = unsaid();
+        target.backup = self.s3_configuration.unwrap_or_default().merged(None);
+        self.members.merge(&mut target);
+        target
+    }
+}
+
+/// `HttpEndpointDestinationUpdate` of the AWS model.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct HttpEndpointUpdate {
+    #[serde(flatten)]
+    members: Members,
+    s3_update: Option<Bucket>,
+}
+
+impl HttpEndpointUpdate {
+    /// Names the members, and refuses what is not offered.
+    pub fn check(&self, check: &mut Check) {
+        let bucket = self.s3_update.as_ref();
+        self.members.check(check, false, |check| {
+            check.structure("S3Update", bucket, false, Bucket::check_update);
+        });
+    }
+
+    /// What is said, over what was there.
+    pub fn merged(self, old: Option<&HttpTarget>) -> HttpTarget {
+        let mut target = old.cloned().unwrap_or_else(unsaid);
+        target.backup = self.s3_update.unwrap_or_default().merged(old.map(|old| &old.backup));
+        self.members.merge(&mut target);
+        target
+    }
+}
+
+/// An endpoint of which nothing was said yet.
+fn unsaid() -> HttpTarget {
+    HttpTarget {
+        url: Secret::new(""),
+        name: None,
+        access_key: None,
+        buffer: DEFAULT_HINTS,
+        logging: None,
+        encoding: None,
+        attributes: Vec::new(),
+        role_arn: None,
+        retry_secs: RETRY_SECS,
+        all_data: false,
+        backup: Bucket::default().merged(None),
     }
 }
 
@@ -221,7 +293,8 @@ impl From<&HttpTarget> for HttpEndpointDescription {
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::s3::tests::{sample_description, sample_target};
+    use super::super::bucket_description::tests::sample_description;
+    use super::super::s3::tests::sample_target;
     use super::*;
 
     /// With every member.

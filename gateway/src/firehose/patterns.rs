@@ -52,6 +52,11 @@ pub const ENDPOINT_URL: Pattern = Pattern {
 /// HttpEndpointName, HttpEndpointAttributeName.
 pub const NOT_BLANK: Pattern =
     Pattern { text: r"^(?!\s*$).+", matches: |text| !text.trim().is_empty() && !text.contains(['\n', '\r']) };
+/// DeliveryStreamVersionId.
+pub const VERSION_ID: Pattern = Pattern {
+    text: "[0-9]+",
+    matches: |text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
+};
 /// DestinationId.
 pub const DESTINATION_ID: Pattern = Pattern {
     text: "[a-zA-Z0-9-]+",

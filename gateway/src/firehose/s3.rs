@@ -10,9 +10,8 @@ use super::patterns::{
 use crate::aws::check::Check;
 use crate::aws::values::{Choice, Closed};
 
-/// The default hints.
-const SIZE_MIB: i64 = 5;
-const INTERVAL_SECS: i64 = 300;
+/// The hints where none are given.
+pub const DEFAULT_HINTS: BufferHints = BufferHints { size_mib: 5, interval_secs: 300 };
 
 /// `CompressionFormat` of the AWS model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +72,12 @@ impl Hints {
         check.number("IntervalInSeconds", self.interval.as_ref()).range(0, Some(900));
     }
 
-    /// With the defaults for what is not said.
-    pub fn configured(hints: Option<Self>) -> BufferHints {
-        let hints = hints.unwrap_or_default();
-        let whole = |value: Option<i64>, default| u32::try_from(value.unwrap_or(default)).unwrap_or(0);
+    /// What is said, over what was there.
+    pub fn merged(self, old: BufferHints) -> BufferHints {
+        let whole = |value: Option<i64>, old| value.map_or(old, |value| u32::try_from(value).unwrap_or(0));
         BufferHints {
-            size_mib: whole(hints.size, SIZE_MIB),
-            interval_secs: whole(hints.interval, INTERVAL_SECS),
+            size_mib: whole(self.size, old.size_mib),
+            interval_secs: whole(self.interval, old.interval_secs),
         }
     }
 }
@@ -177,8 +175,22 @@ pub struct Bucket {
 impl Bucket {
     /// Names the members, and refuses what is not offered.
     pub fn check(&self, check: &mut Check) {
-        check.text("RoleARN", self.role_arn.as_deref()).required().length(1, 512).pattern(ROLE_ARN);
-        check.text("BucketARN", self.bucket_arn.as_deref()).required().length(1, 2048).pattern(BUCKET_ARN);
+        self.check_members(check, true);
+        let (prefix, error) = (self.prefix.as_deref(), self.error_output_prefix.as_deref());
+        if let Err(why) = check_prefixes(prefix, error) {
+            check.refuse(why);
+        }
+    }
+
+    /// [`Self::check`] of a change: what is not said stays as it is.
+    pub fn check_update(&self, check: &mut Check) {
+        self.check_members(check, false);
+    }
+
+    fn check_members(&self, check: &mut Check, whole: bool) {
+        let (role, bucket) = (self.role_arn.as_deref(), self.bucket_arn.as_deref());
+        check.text("RoleARN", role).required_if(whole).length(1, 512).pattern(ROLE_ARN);
+        check.text("BucketARN", bucket).required_if(whole).length(1, 2048).pattern(BUCKET_ARN);
         check.text("Prefix", self.prefix.as_deref()).length(0, 1024).pattern(ONE_LINE);
         let error_prefix = self.error_output_prefix.as_deref();
         check.text("ErrorOutputPrefix", error_prefix).length(0, 1024).pattern(ONE_LINE);
@@ -214,54 +226,89 @@ impl Bucket {
         if encryption.is_some_and(|encryption| encryption.none.is_some() && encryption.kms.is_some()) {
             check.refuse("EncryptionConfiguration has both NoEncryptionConfig and KMSEncryptionConfig.");
         }
-        let (prefix, error) = (self.prefix.as_deref(), self.error_output_prefix.as_deref());
-        let read = Prefix::of_records(prefix, error).and_then(|_| Prefix::of_errors(error, prefix));
-        if let Err(why) = read {
-            check.refuse(why.to_string());
-        }
     }
 
-    /// As it is kept. It passed the check.
-    pub fn configured(self) -> S3Target {
-        let gzip = self.compression_format.and_then(|format| format.known()) == Some(Format::Gzip);
-        S3Target {
-            role_arn: self.role_arn.unwrap_or_default(),
-            bucket_arn: self.bucket_arn.unwrap_or_default(),
-            prefix: self.prefix,
-            error_prefix: self.error_output_prefix,
-            buffer: Hints::configured(self.buffering_hints),
-            compression: if gzip { Compression::Gzip } else { Compression::Uncompressed },
-            kms_key_arn: self.encryption_configuration.and_then(|encryption| encryption.kms?.key),
-            logging: self.cloud_watch_logging_options.map(Logging::configured),
-            file_extension: None,
-            time_zone: None,
-        }
+    /// As it is kept: what is said, over what was there. It passed the check.
+    pub fn merged(self, old: Option<&S3Target>) -> S3Target {
+        let mut target = old.cloned().unwrap_or_else(unsaid);
+        set(&mut target.role_arn, self.role_arn);
+        set(&mut target.bucket_arn, self.bucket_arn);
+        set(&mut target.prefix, self.prefix.map(Some));
+        set(&mut target.error_prefix, self.error_output_prefix.map(Some));
+        let hints = self.buffering_hints.map(|hints| hints.merged(target.buffer));
+        set(&mut target.buffer, hints);
+        let format = self.compression_format.and_then(|format| format.known());
+        let compression =
+            |format| if format == Format::Gzip { Compression::Gzip } else { Compression::Uncompressed };
+        set(&mut target.compression, format.map(compression));
+        let key = |encryption: Encryption| encryption.kms.and_then(|kms| kms.key);
+        set(&mut target.kms_key_arn, self.encryption_configuration.map(key));
+        let logging = self.cloud_watch_logging_options.map(Logging::configured);
+        set(&mut target.logging, logging.map(Some));
+        target
     }
 }
 
-/// `ExtendedS3DestinationConfiguration` of the AWS model.
+/// Puts a value in the place of another one, where it was said.
+pub fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+/// A bucket of which nothing was said yet.
+fn unsaid() -> S3Target {
+    S3Target {
+        role_arn: String::new(),
+        bucket_arn: String::new(),
+        prefix: None,
+        error_prefix: None,
+        buffer: DEFAULT_HINTS,
+        compression: Compression::Uncompressed,
+        kms_key_arn: None,
+        logging: None,
+        file_extension: None,
+        time_zone: None,
+    }
+}
+
+fn check_prefixes(prefix: Option<&str>, error: Option<&str>) -> Result<(), String> {
+    let read = Prefix::of_records(prefix, error).and_then(|_| Prefix::of_errors(error, prefix));
+    read.map(drop).map_err(|why| why.to_string())
+}
+
+/// Whether a bucket that was changed is whole: one that was not there before has to be given whole.
+///
+/// # Errors
+/// What is missing, or does not go together.
+pub fn check_whole(target: &S3Target) -> Result<(), String> {
+    for (name, value) in [("RoleARN", &target.role_arn), ("BucketARN", &target.bucket_arn)] {
+        if value.is_empty() {
+            return Err(format!("{name} must be given: there is no value of it that could be kept."));
+        }
+    }
+    check_prefixes(target.prefix.as_deref(), target.error_prefix.as_deref())
+}
+
+/// What `ExtendedS3DestinationConfiguration` and `ExtendedS3DestinationUpdate` of the AWS model share.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct ExtendedBucket {
-    #[serde(flatten)]
-    bucket: Bucket,
+struct Extension {
     processing_configuration: Option<Switched>,
     s3_backup_mode: Option<Choice<BackupMode>>,
-    s3_backup_configuration: Option<Bucket>,
     data_format_conversion_configuration: Option<Switched>,
     dynamic_partitioning_configuration: Option<Switched>,
     file_extension: Option<String>,
     custom_time_zone: Option<String>,
 }
 
-impl ExtendedBucket {
-    /// Names the members, and refuses what is not offered.
-    pub fn check(&self, check: &mut Check) {
-        self.bucket.check(check);
+impl Extension {
+    /// Names the members, and refuses what is not offered; `backup` names the bucket for the copies.
+    fn check(&self, check: &mut Check, backup: impl FnOnce(&mut Check)) {
         let processing = self.processing_configuration.as_ref();
         check.not_offered("ProcessingConfiguration", Switched::on(processing));
         check.choice("S3BackupMode", self.s3_backup_mode.as_ref());
-        check.structure("S3BackupConfiguration", self.s3_backup_configuration.as_ref(), false, Bucket::check);
+        backup(check);
         let conversion = self.data_format_conversion_configuration.as_ref();
         check.not_offered("DataFormatConversionConfiguration", Switched::on(conversion));
         let partitioning = self.dynamic_partitioning_configuration.as_ref();
@@ -271,25 +318,96 @@ impl ExtendedBucket {
         if !is_utc(self.custom_time_zone.as_deref().unwrap_or_default()) {
             check.refuse("CustomTimeZone: only UTC is offered.");
         }
-        if self.is_backed_up() && self.s3_backup_configuration.is_none() {
+    }
+
+    fn backup_mode(&self) -> Option<BackupMode> {
+        self.s3_backup_mode.as_ref().and_then(Choice::known)
+    }
+
+    fn merge(self, target: &mut S3Target) {
+        let said = |text: String| (!text.is_empty()).then_some(text);
+        set(&mut target.file_extension, self.file_extension.map(said));
+        set(&mut target.time_zone, self.custom_time_zone.map(said));
+    }
+}
+
+/// `ExtendedS3DestinationConfiguration` of the AWS model.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ExtendedBucket {
+    #[serde(flatten)]
+    bucket: Bucket,
+    #[serde(flatten)]
+    extension: Extension,
+    s3_backup_configuration: Option<Bucket>,
+}
+
+impl ExtendedBucket {
+    /// Names the members, and refuses what is not offered.
+    pub fn check(&self, check: &mut Check) {
+        self.bucket.check(check);
+        let backup = self.s3_backup_configuration.as_ref();
+        self.extension.check(check, |check| {
+            check.structure("S3BackupConfiguration", backup, false, Bucket::check);
+        });
+        if self.is_backed_up() && backup.is_none() {
             check.refuse("S3BackupConfiguration must be given with S3BackupMode Enabled.");
         }
     }
 
     fn is_backed_up(&self) -> bool {
-        self.s3_backup_mode.as_ref().and_then(Choice::known) == Some(BackupMode::Enabled)
+        self.extension.backup_mode() == Some(BackupMode::Enabled)
     }
 
     /// As it is kept: the bucket, and the one for the copies. It passed the check.
     pub fn configured(self) -> (S3Target, Option<S3Target>) {
         let backed_up = self.is_backed_up();
-        let backup = self.s3_backup_configuration.filter(|_| backed_up).map(Bucket::configured);
-        let target = S3Target {
-            file_extension: self.file_extension.filter(|extension| !extension.is_empty()),
-            time_zone: self.custom_time_zone.filter(|zone| !zone.is_empty()),
-            ..self.bucket.configured()
-        };
+        let backup = self.s3_backup_configuration.filter(|_| backed_up).map(|bucket| bucket.merged(None));
+        let mut target = self.bucket.merged(None);
+        self.extension.merge(&mut target);
         (target, backup)
+    }
+}
+
+/// `ExtendedS3DestinationUpdate` of the AWS model.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ExtendedBucketUpdate {
+    #[serde(flatten)]
+    bucket: Bucket,
+    #[serde(flatten)]
+    extension: Extension,
+    s3_backup_update: Option<Bucket>,
+}
+
+impl ExtendedBucketUpdate {
+    /// Names the members, and refuses what is not offered.
+    pub fn check(&self, check: &mut Check) {
+        self.bucket.check_update(check);
+        let backup = self.s3_backup_update.as_ref();
+        self.extension.check(check, |check| {
+            check.structure("S3BackupUpdate", backup, false, Bucket::check_update);
+        });
+    }
+
+    /// What is said, over what was there.
+    ///
+    /// # Errors
+    /// A backup cannot be switched off.
+    pub fn merged(
+        self,
+        old: Option<&S3Target>,
+        old_backup: Option<&S3Target>,
+    ) -> Result<(S3Target, Option<S3Target>), String> {
+        let mode = self.extension.backup_mode();
+        if old_backup.is_some() && mode == Some(BackupMode::Disabled) {
+            return Err("S3BackupMode cannot be changed from Enabled to Disabled.".to_owned());
+        }
+        let backed_up = old_backup.is_some() || mode == Some(BackupMode::Enabled);
+        let backup = backed_up.then(|| self.s3_backup_update.unwrap_or_default().merged(old_backup));
+        let mut target = self.bucket.merged(old);
+        self.extension.merge(&mut target);
+        Ok((target, backup))
     }
 }
 
@@ -297,87 +415,6 @@ impl ExtendedBucket {
 fn is_utc(zone: &str) -> bool {
     let name = zone.strip_prefix("Etc/").unwrap_or(zone);
     matches!(name, "" | "UTC" | "UCT" | "GMT" | "Zulu" | "Universal" | "Greenwich")
-}
-
-/// `S3DestinationDescription` of the AWS model.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct BucketDescription {
-    #[serde(rename = "RoleARN")]
-    role_arn: String,
-    #[serde(rename = "BucketARN")]
-    bucket_arn: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prefix: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_output_prefix: Option<String>,
-    buffering_hints: Hints,
-    compression_format: &'static str,
-    encryption_configuration: EncryptionDescription,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cloud_watch_logging_options: Option<Logging>,
-}
-
-#[derive(Debug, Serialize)]
-struct EncryptionDescription {
-    #[serde(rename = "NoEncryptionConfig", skip_serializing_if = "Option::is_none")]
-    none: Option<&'static str>,
-    #[serde(rename = "KMSEncryptionConfig", skip_serializing_if = "Option::is_none")]
-    kms: Option<KmsDescription>,
-}
-
-#[derive(Debug, Serialize)]
-struct KmsDescription {
-    #[serde(rename = "AWSKMSKeyARN")]
-    key: String,
-}
-
-impl From<&S3Target> for BucketDescription {
-    fn from(target: &S3Target) -> Self {
-        let kms = target.kms_key_arn.clone().map(|key| KmsDescription { key });
-        let none = kms.is_none().then_some("NoEncryption");
-        Self {
-            role_arn: target.role_arn.clone(),
-            bucket_arn: target.bucket_arn.clone(),
-            prefix: target.prefix.clone(),
-            error_output_prefix: target.error_prefix.clone(),
-            buffering_hints: target.buffer.into(),
-            compression_format: match target.compression {
-                Compression::Uncompressed => "UNCOMPRESSED",
-                Compression::Gzip => "GZIP",
-            },
-            encryption_configuration: EncryptionDescription { none, kms },
-            cloud_watch_logging_options: target.logging.as_ref().map(Logging::from),
-        }
-    }
-}
-
-/// `ExtendedS3DestinationDescription` of the AWS model.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ExtendedBucketDescription {
-    #[serde(flatten)]
-    bucket: BucketDescription,
-    s3_backup_mode: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    s3_backup_description: Option<BucketDescription>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_extension: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    custom_time_zone: Option<String>,
-}
-
-impl ExtendedBucketDescription {
-    /// Of a bucket, and of the one for the copies.
-    pub fn of(target: &S3Target, backup: Option<&S3Target>) -> Self {
-        Self {
-            bucket: target.into(),
-            s3_backup_mode: if backup.is_some() { "Enabled" } else { "Disabled" },
-            s3_backup_description: backup.map(BucketDescription::from),
-            file_extension: target.file_extension.clone(),
-            custom_time_zone: target.time_zone.clone(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -401,22 +438,6 @@ pub mod tests {
             }),
             file_extension: Some(".x".into()),
             time_zone: Some("UTC".into()),
-        }
-    }
-
-    /// With every member, also those that exclude one another.
-    pub fn sample_description() -> BucketDescription {
-        let mut description = BucketDescription::from(&sample_target());
-        description.encryption_configuration.none = Some("NoEncryption");
-        description
-    }
-
-    /// With every member.
-    pub fn sample_extended() -> ExtendedBucketDescription {
-        ExtendedBucketDescription {
-            bucket: sample_description(),
-            s3_backup_description: Some(sample_description()),
-            ..ExtendedBucketDescription::of(&sample_target(), None)
         }
     }
 

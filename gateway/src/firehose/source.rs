@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use base::Arn;
-use catalog::{Action, DeliverySource};
+use catalog::{Action, Delivery, DeliverySource, DeliveryUpdate};
 use data_streams::Start;
 use serde::Deserialize;
 
+use super::delivery::change;
 use super::patterns::{KEY_ARN, ROLE_ARN, STREAM_ARN};
 use crate::auth::Asked;
 use crate::aws::Context;
@@ -115,4 +116,22 @@ impl Encryption {
                 .refuse("DeliveryStreamEncryptionConfigurationInput: only KeyType AWS_OWNED_CMK is offered.");
         }
     }
+}
+
+/// Tells, or tells no more, that records are encrypted: they are either way.
+///
+/// # Errors
+/// InvalidArgument where records come from a data stream.
+pub async fn encrypt(context: &Context, delivery: &Delivery, encrypted: bool) -> Result<(), Exception> {
+    if let DeliverySource::Stream { .. } = delivery.configuration.source {
+        return Err(sealed_elsewhere());
+    }
+    change(context, delivery, DeliveryUpdate::Encrypted(encrypted)).await
+}
+
+/// What is said of the encryption of records that come from a data stream.
+pub fn sealed_elsewhere() -> Exception {
+    Exception::invalid(
+        "Server-side encryption is that of the Kinesis stream when a Kinesis stream is the source.",
+    )
 }

@@ -134,7 +134,10 @@ async fn what_is_not_served_is_refused_and_never_ignored() {
         (extended(json!({ "Prefix": "!{timestamp:w}/", "ErrorOutputPrefix": "e/" })), "letter w"),
         (extended(json!({ "ErrorOutputPrefix": "e/!{timestamp:yyyy}/" })), "error-output-type"),
         (endpoint(json!({ "SecretsManagerConfiguration": { "Enabled": true } })), "SecretsManager"),
-        (endpoint(json!({ "EndpointConfiguration": { "Url": "http://169.254.169.254/x" } })), "loopback"),
+        (
+            endpoint(json!({ "EndpointConfiguration": { "Url": "http://169.254.169.254/x" } })),
+            "outbound.allow",
+        ),
         (endpoint(json!({ "EndpointConfiguration": { "Url": "https://" } })), "URL"),
         (
             with("RedshiftDestinationConfiguration", json!({})),
@@ -257,4 +260,132 @@ async fn a_source_takes_the_right_to_read_it() {
     }
     ok(&world, "CreateDeliveryStream", wanted("orders", "clicks")).await;
     assert_eq!(ok(&world, "ListDeliveryStreams", json!({})).await["DeliveryStreamNames"], json!(["orders"]));
+}
+
+fn update(version: &str, more: Value) -> Value {
+    let mut input = json!({
+        "DeliveryStreamName": "orders", "CurrentDeliveryStreamVersionId": version,
+        "DestinationId": "destinationId-000000000001",
+    });
+    for (name, value) in more.as_object().unwrap() {
+        input[name] = value.clone();
+    }
+    input
+}
+
+#[tokio::test]
+async fn a_destination_is_changed_member_by_member_and_version_by_version() {
+    let world = World::with(0).await;
+    let made = extended(json!({ "Prefix": "p/", "CompressionFormat": "GZIP", "FileExtension": ".x" }));
+    ok(&world, "CreateDeliveryStream", made).await;
+    assert_eq!(described(&world).await["LastUpdateTimestamp"], Value::Null);
+    let change = json!({ "BufferingHints": { "SizeInMBs": 7 }, "Prefix": "q/", "S3BackupMode": "Enabled",
+        "S3BackupUpdate": bucket() });
+    let input = update("1", json!({ "ExtendedS3DestinationUpdate": change }));
+    ok(&world, "UpdateDestination", input.clone()).await;
+    let told = described(&world).await;
+    assert_eq!(told["VersionId"], "2");
+    assert!(told["LastUpdateTimestamp"].is_number());
+    let bucket_now = &told["Destinations"][0]["ExtendedS3DestinationDescription"];
+    assert_eq!(bucket_now["BufferingHints"], json!({ "SizeInMBs": 7, "IntervalInSeconds": 300 }));
+    assert_eq!((&bucket_now["Prefix"], &bucket_now["CompressionFormat"]), (&json!("q/"), &json!("GZIP")));
+    assert_eq!(
+        (&bucket_now["FileExtension"], &bucket_now["S3BackupMode"]),
+        (&json!(".x"), &json!("Enabled"))
+    );
+    let (code, text) = refused(&world, "UpdateDestination", input).await;
+    assert_eq!(code, "ConcurrentModificationException");
+    assert!(text.contains("version 2"), "{text}");
+    for (more, hint) in [
+        (json!({ "ExtendedS3DestinationUpdate": { "S3BackupMode": "Disabled" } }), "cannot be changed"),
+        (json!({ "S3DestinationUpdate": { "Prefix": "!{timestamp:yyyy}" } }), "ErrorOutputPrefix"),
+        (
+            json!({ "HttpEndpointDestinationUpdate": { "RetryOptions": { "DurationInSeconds": 1 } } }),
+            "RoleARN",
+        ),
+        (json!({ "HttpEndpointDestinationUpdate": { "S3Update": bucket() } }), "EndpointConfiguration"),
+        (
+            json!({ "HttpEndpointDestinationUpdate": { "S3Update": bucket(),
+            "EndpointConfiguration": { "Url": "http://169.254.169.254/" } } }),
+            "outbound.allow",
+        ),
+        (json!({ "SplunkDestinationUpdate": {} }), "SplunkDestinationUpdate is not offered"),
+        (json!({}), "Exactly one destination update"),
+        (json!({ "DestinationId": "destinationId-000000000002", "S3DestinationUpdate": {} }), "not found"),
+    ] {
+        let (code, text) = refused(&world, "UpdateDestination", update("2", more)).await;
+        assert!(code == "InvalidArgumentException" && text.contains(hint), "{code}: {text}");
+    }
+    let (code, _) = refused(&world, "UpdateDestination", update("two", json!({}))).await;
+    assert_eq!(code, "ValidationException");
+    assert_eq!(described(&world).await["VersionId"], "2", "what is refused changes nothing");
+}
+
+#[tokio::test]
+async fn an_endpoint_takes_the_place_of_a_bucket_and_keeps_its_key_from_the_next() {
+    let world = World::with(0).await;
+    ok(&world, "CreateDeliveryStream", extended(json!({}))).await;
+    let to = |url: &str, key: Option<&str>| {
+        json!({ "HttpEndpointDestinationUpdate": {
+            "EndpointConfiguration": { "Url": url, "AccessKey": key }, "S3Update": bucket() } })
+    };
+    let first = update("1", to("http://127.0.0.1:9/a", Some("canary")));
+    ok(&world, "UpdateDestination", first).await;
+    let told = described(&world).await;
+    let endpoint = &told["Destinations"][0]["HttpEndpointDestinationDescription"];
+    assert_eq!(endpoint["EndpointConfiguration"]["Url"], "http://127.0.0.1:9/a");
+    assert_eq!(endpoint["RetryOptions"]["DurationInSeconds"], 300);
+    assert_eq!(told["Destinations"][0]["ExtendedS3DestinationDescription"], Value::Null);
+    let key = || {
+        let made = world.app.catalog.delivery(&base::StreamName::new("orders").unwrap()).unwrap();
+        let catalog::Destination::Http(target) = &made.configuration.destination else {
+            panic!("no endpoint")
+        };
+        target.access_key.as_ref().map(|key| key.expose().to_owned())
+    };
+    let retry = json!({ "HttpEndpointDestinationUpdate": { "RetryOptions": { "DurationInSeconds": 5 } } });
+    ok(&world, "UpdateDestination", update("2", retry)).await;
+    assert_eq!(key().as_deref(), Some("canary"));
+    ok(&world, "UpdateDestination", update("3", to("http://127.0.0.1:9/b", None))).await;
+    assert_eq!(key(), None);
+}
+
+#[tokio::test]
+async fn tags_and_the_word_of_encryption_come_and_go() {
+    let world = World::with(0).await;
+    ok(&world, "CreateDeliveryStream", extended(json!({}))).await;
+    let named = |more: Value| {
+        let mut input = json!({ "DeliveryStreamName": "orders" });
+        for (name, value) in more.as_object().unwrap() {
+            input[name] = value.clone();
+        }
+        input
+    };
+    let tag = |n: usize| json!({ "Key": format!("k{n:02}"), "Value": "v" });
+    let tags = json!((0..50).map(tag).collect::<Vec<_>>());
+    ok(&world, "TagDeliveryStream", named(json!({ "Tags": tags }))).await;
+    let (code, _) = refused(&world, "TagDeliveryStream", named(json!({ "Tags": [tag(50)] }))).await;
+    assert_eq!(code, "LimitExceededException");
+    let keys = json!((2..50).map(|n| format!("k{n:02}")).collect::<Vec<_>>());
+    ok(&world, "UntagDeliveryStream", named(json!({ "TagKeys": keys }))).await;
+    let list = ok(&world, "ListTagsForDeliveryStream", named(json!({ "Limit": 1 }))).await;
+    assert_eq!(list, json!({ "Tags": [tag(0)], "HasMoreTags": true }));
+    let rest = named(json!({ "ExclusiveStartTagKey": "k00" }));
+    let list = ok(&world, "ListTagsForDeliveryStream", rest).await;
+    assert_eq!(list, json!({ "Tags": [tag(1)], "HasMoreTags": false }));
+
+    let status = async || {
+        let told = described(&world).await;
+        told["DeliveryStreamEncryptionConfiguration"]["Status"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status().await, "DISABLED");
+    ok(&world, "StartDeliveryStreamEncryption", named(json!({}))).await;
+    assert_eq!(status().await, "ENABLED");
+    let managed =
+        json!({ "DeliveryStreamEncryptionConfigurationInput": { "KeyType": "CUSTOMER_MANAGED_CMK" } });
+    let (code, _) = refused(&world, "StartDeliveryStreamEncryption", named(managed)).await;
+    assert_eq!(code, "InvalidArgumentException");
+    ok(&world, "StopDeliveryStreamEncryption", named(json!({}))).await;
+    assert_eq!(status().await, "DISABLED");
+    assert_eq!(described(&world).await["VersionId"], "1", "the destination is the same");
 }

@@ -22,6 +22,7 @@ impl From<CatalogError> for ApiError {
             | CatalogError::TooManyShards { .. }
             | CatalogError::ConsumerExists(_)
             | CatalogError::DeliveryExists(_)
+            | CatalogError::DeliveryChanged { .. }
             | CatalogError::TooManyDeliveries(_)
             | CatalogError::TooManyConsumers(_)
             | CatalogError::HasConsumers(_)

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use catalog::Secret;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use outbound::{Client, SendError, Url};
 use quick_xml::escape::escape;
@@ -102,6 +102,8 @@ impl Dialogue<'_> {
         );
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/soap+xml; charset=utf-8"));
+        // Few calls follow, and not all devices get along with connections that are kept.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers.extend(proof.map(|proof| (AUTHORIZATION, proof)));
         Ok(self.client.post(url, headers, Bytes::from(envelope), MOST).await?)
     }

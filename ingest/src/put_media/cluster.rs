@@ -27,6 +27,8 @@ const RESERVED: &str = "AWS";
 /// Those that a producer may use; the others are written by GetMedia.
 const FOR_PRODUCERS: [&str; 3] =
     ["AWS_KINESISVIDEO_NOTIFICATION", "AWS_KINESISVIDEO_IMAGE_GENERATION", "AWS_KINESISVIDEO_IMAGE_PREFIX"];
+/// Blocks of a fragment: what is kept of each beside its bytes is bounded by that.
+const BLOCKS: usize = 250_000;
 /// How long tags are waited for behind a cluster that told its size.
 const MAY_FOLLOW: Duration = Duration::from_millis(5);
 /// How long the end of the fragment, or the next one, is waited for behind tags.
@@ -223,7 +225,7 @@ impl Clusters {
             Refusal::new(ErrorId::InvalidProducerTimestamp, text).at(timecode)
         };
         let producer = self.producer(&header, timecode).ok_or_else(beyond)?;
-        let tags = within(std::mem::take(&mut self.tags), 0, self.most_tags)?;
+        let tags = as_kept(std::mem::take(&mut self.tags));
         let begun = Begun { header, timecode, producer, tags };
         self.steps.push_back(Step::Begun(begun.clone()));
         self.open = Some(Open { begun, blocks: Vec::new(), late: Vec::new(), ended: false });
@@ -254,29 +256,35 @@ impl Clusters {
             let text = format!("the fragment at {timecode} is longer than {longest:?}");
             return Err(Refusal::new(ErrorId::MaxFragmentDuration, text));
         }
+        if open.blocks.len() >= BLOCKS {
+            let text = format!("the fragment at {} has more than {BLOCKS} blocks", open.begun.timecode);
+            return Err(Refusal::new(ErrorId::MaxFragmentSize, text));
+        }
         open.blocks.push(block.clone());
         self.steps.push_back(Step::Block(block));
         Ok(())
     }
 
     fn tags(&mut self, tags: Vec<Tag>) -> Result<(), Refusal> {
+        let ends = tags.iter().any(|tag| tag.name == END_OF_FRAGMENT);
+        let most = self.most_tags;
         match &mut self.open {
-            Some(open) if !open.ended => open.late.extend(tags),
+            Some(open) if !open.ended => add(&mut open.late, tags, most),
             Some(open) => {
-                self.tags.extend(tags);
-                if self.tags.iter().any(|tag| tag.name == END_OF_FRAGMENT) {
+                add(&mut self.tags, tags, most)?;
+                if ends {
                     open.late.append(&mut self.tags);
                     self.whole()?;
                 }
+                Ok(())
             }
             // The fragment that this was to end is whole already: the tags came too late for it.
-            None if tags.iter().any(|tag| tag.name == END_OF_FRAGMENT) => self.tags.clear(),
-            None => self.tags.extend(tags),
+            None if ends => {
+                self.tags.clear();
+                Ok(())
+            }
+            None => add(&mut self.tags, tags, most),
         }
-        if self.tags.len() > self.most_tags {
-            within(std::mem::take(&mut self.tags), 0, self.most_tags)?;
-        }
-        Ok(())
     }
 
     /// The open fragment is whole, if there is one.
@@ -286,7 +294,8 @@ impl Clusters {
             let text = format!("the fragment at {} has no frame of any track", begun.timecode);
             return Err(Refusal::new(ErrorId::FramesMissing, text));
         }
-        let late = within(late, begun.tags.len(), self.most_tags)?;
+        check_count(own(begun.tags.keys()) + own(late.iter().map(|tag| &tag.name)), self.most_tags)?;
+        let late = as_kept(late);
         let frames = self.frames(&begun, &blocks);
         let blocks = blocks.into_iter().map(|block| block.element).collect();
         self.steps.push_back(Step::Whole(Box::new(Cluster { begun, blocks, frames, late })));
@@ -322,13 +331,39 @@ impl Clusters {
     }
 }
 
-/// Tags as a fragment has them, if it may have so many besides the `known`; the last of those of one name.
-fn within(tags: Vec<Tag>, known: usize, most: usize) -> Result<Tags, Refusal> {
-    let own = tags.iter().filter(|tag| !tag.name.starts_with(RESERVED)).count();
-    if known + own > most {
-        let text = format!("a fragment of {} tags, where {most} are allowed", known + own);
-        return Err(Refusal::new(ErrorId::FragmentMetadataLimit, text));
+/// Adds tags, if a fragment may have so many. Of those that AWS gives a meaning, the ones that a producer may use are
+/// kept, the last of each.
+fn add(all: &mut Vec<Tag>, tags: Vec<Tag>, most: usize) -> Result<(), Refusal> {
+    for tag in tags {
+        if is_reserved(&tag.name) {
+            if !FOR_PRODUCERS.contains(&tag.name.as_str()) {
+                continue;
+            }
+            all.retain(|known| known.name != tag.name);
+        }
+        all.push(tag);
     }
-    let kept = |tag: &Tag| !tag.name.starts_with(RESERVED) || FOR_PRODUCERS.contains(&tag.name.as_str());
-    Ok(tags.into_iter().filter(kept).map(|tag| (tag.name, tag.value)).collect())
+    check_count(own(all.iter().map(|tag| &tag.name)), most)
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.starts_with(RESERVED)
+}
+
+/// How many of these names are the producer's own: the others do not count.
+fn own<'a>(names: impl Iterator<Item = &'a String>) -> usize {
+    names.filter(|name| !is_reserved(name)).count()
+}
+
+fn check_count(tags: usize, most: usize) -> Result<(), Refusal> {
+    if tags <= most {
+        return Ok(());
+    }
+    let text = format!("a fragment of {tags} tags, where {most} are allowed");
+    Err(Refusal::new(ErrorId::FragmentMetadataLimit, text))
+}
+
+/// The last of those of one name.
+fn as_kept(tags: Vec<Tag>) -> Tags {
+    tags.into_iter().map(|tag| (tag.name, tag.value)).collect()
 }

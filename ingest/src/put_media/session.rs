@@ -187,7 +187,10 @@ async fn write(
     principal: Principal,
 ) -> Result<(), Refusal> {
     while let Some(Whole { turn, which, cluster }) = incoming.recv().await {
-        match turn.store(&cluster, timecodes, &principal).await {
+        let stored = turn.store(&cluster, timecodes, &principal).await;
+        // Other connections' fragments do not wait for the reader of these acknowledgements.
+        drop(turn);
+        match stored {
             Ok(Some(number)) => {
                 let _ = acks.send(Ack::persisted((which.0, number))).await;
             }

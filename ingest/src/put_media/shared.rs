@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use fragment_log::LogError;
 use media::live::LiveFragment;
 use media::mkv::{Live as LiveHead, has_media};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::Timecodes;
 use super::cluster::{Begun, Cluster};
@@ -239,16 +240,21 @@ impl Turn {
         Ok(lane.map(|_| self.number))
     }
 
-    /// Resolves when no earlier fragment is open. One that is not whole after a while is given up.
+    /// Resolves when no earlier fragment is open. Those that are not whole after a while are given up.
     async fn first(&self) {
+        let mut patience = pin!(sleep(PATIENCE));
+        let mut patient = true;
         loop {
             let closed = self.shared.closed.notified();
             if self.shared.state().open.first_key_value().is_none_or(|(first, _)| *first >= self.number) {
                 return;
             }
-            if timeout(PATIENCE, closed).await.is_err() {
-                let mut state = self.shared.state();
-                state.open.retain(|number, open| *number >= self.number || open.whole);
+            tokio::select! {
+                () = closed => {}
+                () = &mut patience, if patient => {
+                    patient = false;
+                    self.shared.state().open.retain(|number, open| *number >= self.number || open.whole);
+                }
             }
         }
     }

@@ -101,6 +101,7 @@ fn catalog_status(error: &CatalogError) -> StatusCode {
         | CatalogError::TooManyShards { .. }
         | CatalogError::ConsumerExists(_)
         | CatalogError::DeliveryExists(_)
+        | CatalogError::DeliveryChanged { .. }
         | CatalogError::NoSuchDelivery(_)
         | CatalogError::TooManyDeliveries(_)
         | CatalogError::NoSuchConsumer(_)

@@ -129,7 +129,7 @@ async fn sessions_that_come_and_go_leave_nothing_behind() {
     for at in 0..CAMERAS {
         let name = StreamName::new(&format!("pulled-{at}")).unwrap();
         let stream = hall.catalog.stream_to_pull(&name).await.unwrap();
-        let url = Secret::new(&camera.url(""));
+        let url = Secret::new(camera.url(""));
         let source = NewSource { url, transport: SourceTransport::Tcp, timestamps: TimestampSource::Auto };
         hall.catalog.set_source(stream.id, source).await.unwrap();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ::firehose::{Deliveries, Failure, HttpClient, Object, ObjectStore};
+use ::firehose::{Deliveries, Failure, Object, ObjectStore};
 use axum::Router;
 use axum::body::Body;
 use base::{Clock, Entropy, FragmentMeta, Limits, StreamId, SystemEntropy};
@@ -200,19 +200,16 @@ fn reader(
 
 /// They do not run.
 fn deliveries(records: &Arc<RecordReader>, entropy: &Arc<dyn Entropy>) -> Arc<Deliveries> {
+    let only_loopback = AddressRules { allow: vec!["127.0.0.0/8".parse().unwrap()], own: Vec::new() };
     Deliveries::new(::firehose::Options {
         catalog: Arc::clone(&records.catalog),
         streams: Arc::clone(records) as _,
         store: Some(Arc::default() as Arc<Objects>),
-        client: HttpClient::new(Arc::new(only_loopback), Vec::new()).unwrap(),
+        client: outbound::Client::new(only_loopback, Duration::from_secs(10)),
         clock: Arc::clone(&records.clock),
         entropy: Arc::clone(entropy),
         memory_mib: 64,
     })
-}
-
-fn only_loopback(address: SocketAddr) -> Result<(), String> {
-    if address.ip().is_loopback() { Ok(()) } else { Err("tests stay on loopback".into()) }
 }
 
 /// A store that keeps everything.

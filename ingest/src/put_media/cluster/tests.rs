@@ -40,6 +40,30 @@ fn fragment(timecode: u64) -> Vec<u8> {
 }
 
 #[test]
+fn tags_that_aws_gives_a_meaning_do_not_count() {
+    let own = |count: usize| (0..count).map(|n| put_tag(&format!("t{n}"), "1")).collect::<Vec<_>>().concat();
+    let most = Limits::default().fragment_tags;
+    let reserved = put_tag("AWS_KINESISVIDEO_NOTIFICATION", "");
+    let before = [put_header(&["D_ANY"]), own(most), reserved.repeat(3), fragment(0)].concat();
+    let (found, refused) = take(&before, usize::MAX);
+    assert_eq!((found.len(), refused), (1, None));
+    assert_eq!(tags(&found[0]).len(), most + 1);
+    let behind = [put_header(&["D_ANY"]), reserved, fragment(0), own(most), put_end_of_fragment()].concat();
+    let (found, refused) = take(&behind, usize::MAX);
+    assert_eq!((found.len(), refused), (1, None));
+    assert_eq!(tags(&found[0]).len(), most + 1);
+    let more = [put_header(&["D_ANY"]), own(most + 1), fragment(0)].concat();
+    assert_eq!(take(&more, usize::MAX).1, Some(ErrorId::FragmentMetadataLimit));
+}
+
+#[test]
+fn a_fragment_of_very_many_blocks_is_refused() {
+    let blocks = put_frame(1, 0, true, b"").repeat(BLOCKS + 1);
+    let stream = [put_header(&["D_ANY"]), put_cluster(0), blocks].concat();
+    assert_eq!(take(&stream, usize::MAX).1, Some(ErrorId::MaxFragmentSize));
+}
+
+#[test]
 fn tags_go_to_the_next_fragment_or_where_its_end_stands() {
     let stream = [
         put_header(&["D_ANY"]),
