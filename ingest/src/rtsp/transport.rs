@@ -103,7 +103,7 @@ pub enum Agreed {
 
 impl Agreed {
     /// As the reply's header says it, in the profile with `feedback` (RFC 4585) or the one without.
-    pub(crate) fn header(&self, feedback: bool) -> String {
+    pub fn header(self, feedback: bool) -> String {
         let profile = if feedback { "RTP/AVPF" } else { "RTP/AVP" };
         match self {
             Self::Interleaved(rtp, rtcp) => {

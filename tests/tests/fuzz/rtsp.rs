@@ -115,7 +115,9 @@ pub(crate) fn transport(input: &[u8]) {
         Some(Offer::Udp { client }) => Agreed::Udp { client, server: (1, 2) },
         Some(Offer::Interleaved(None)) | None => return,
     };
-    assert_eq!(Offer::choose(&agreed.to_string(), false), Offer::choose(header, false));
+    for feedback in [false, true] {
+        assert_eq!(Offer::choose(&agreed.header(feedback), false), Offer::choose(header, false));
+    }
 }
 
 /// The parameters of an `Authorization: Digest` header.
