@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 import urllib.parse
 from pathlib import Path
@@ -225,6 +226,19 @@ def test_gstreamer_publishes(server, tmp_path):
     finally:
         publisher.kill()
     assert health(server, name)["health"]["last_end"][1] == "teardown"
+
+
+def test_ffmpeg_publishes_picture_and_sound(server, tmp_path):
+    program = Path(__file__).with_name("ffmpeg_whip.py")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    # With GnuTLS, as in PyAV, FFmpeg 8.1 would make one on a curve that WebRTC does not know.
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=ffmpeg"]
+    subprocess.run(["openssl", "req", "-x509", *curve, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    token = server.device("ffmpeg-whip")["token"]
+    command = [sys.executable, program, endpoint(server, "ffmpeg-whip"), token, certificate, key, "7"]
+    subprocess.run(command, check=True, timeout=60)
+    streams = check_footage(server, "ffmpeg-whip", tmp_path, 3)
+    assert {stream["codec_name"] for stream in streams} == {"h264", "opus"}
 
 
 def test_the_port_is_named_and_on_one_number(server):
