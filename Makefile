@@ -38,7 +38,7 @@ check: apt-build page cargo ## Format, lints, licences and advisories
 	else echo "cargo-deny is not installed (cargo install cargo-deny): licences and advisories not checked"; fi
 
 bench: build apt-test $(VENV)/installed ## Measure, as ratios within one run, with their spread
-	cargo build --release --locked -p fixtures --features whip --bins
+	cargo build --release --locked --features $(FEATURES),fixtures/whip -p gateway -p fixtures --bins
 	MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python tests/bench/run.py $(BENCH)
 
 torture: build apt-test $(VENV)/installed ## The crash, fault, flip and kill tests at full size: hours

@@ -6,15 +6,13 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustix::io::ioctl_fionread;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 use tokio_rustls::{client, server};
 
 use super::beat::Beat;
-
-/// Read at a time in the beat: what a camera sends in one beat, mostly.
-const READ: usize = 16 * 1024;
 
 /// A TCP socket.
 pub(crate) struct Socket(Mode);
@@ -99,11 +97,17 @@ impl AsyncRead for Socket {
         match &mut self.0 {
             Mode::Woken(stream) => Pin::new(stream).poll_read(cx, into),
             Mode::Paced(paced) => {
-                let room = into.remaining().min(READ);
-                let space = into.initialize_unfilled_to(room);
-                let read = ready!(paced.attempt(cx, |mut stream| stream.read(space)))?;
+                let read = paced.attempt(cx, |mut stream| {
+                    // No more is cleared and read than there is; at the end of the stream, and where nothing came,
+                    // there is nothing, which only a read tells apart.
+                    let waiting = usize::try_from(ioctl_fionread(stream)?).unwrap_or(usize::MAX);
+                    let room = into.remaining().min(waiting.max(1));
+                    let read = stream.read(into.initialize_unfilled_to(room))?;
+                    Ok((read, read >= waiting))
+                });
+                let (read, all) = ready!(read)?;
                 into.advance(read);
-                if read < room {
+                if all {
                     paced.rest();
                 }
                 Poll::Ready(Ok(()))
