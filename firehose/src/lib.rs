@@ -32,4 +32,4 @@ pub use source::{SourceError, SourceStream, Streams};
 pub use status::{LastError, OutletStatus};
 #[cfg(feature = "s3")]
 pub use store::s3::S3Store;
-pub use store::{Object, ObjectStore};
+pub use store::{Object, ObjectStore, StoreCredentials, StoreSettings};

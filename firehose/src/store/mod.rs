@@ -2,6 +2,7 @@
 
 #[cfg(feature = "s3")]
 pub(crate) mod s3;
+mod settings;
 
 use base::Timestamp;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use time::macros::format_description;
 
 use crate::destination::Failure;
 use crate::identity::Identity;
+pub use settings::{StoreCredentials, StoreSettings};
 
 /// An object to be stored.
 #[derive(Clone, Debug)]

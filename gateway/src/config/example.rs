@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::settings::SETTINGS;
 use super::values::Value;
-use super::{Config, sources, webhooks};
+use super::{Config, sources, stores, webhooks};
 
 /// What `millrace config example` prints: every key, commented out, with its default.
 pub fn example() -> String {
@@ -27,6 +27,7 @@ pub fn example() -> String {
     }
     text.push_str(sources::EXAMPLE);
     text.push_str(webhooks::EXAMPLE);
+    text.push_str(stores::EXAMPLE);
     text
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::settings::SETTINGS;
 use super::{Config, ConfigError};
-use super::{sources, webhooks};
+use super::{sources, stores, webhooks};
 
 impl Config {
     /// Takes what a file says.
@@ -38,6 +38,10 @@ impl Config {
             }
             if key == webhooks::KEY {
                 self.take_webhooks(path, value)?;
+                continue;
+            }
+            if key == stores::KEY {
+                self.take_stores(path, value)?;
                 continue;
             }
             let is_table = SETTINGS.iter().any(|setting| setting.key.starts_with(&format!("{key}.")));

@@ -8,6 +8,7 @@ mod example;
 mod file;
 pub mod settings;
 mod sources;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -18,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::firehose::StoreSettings;
 use base::{Limits, StreamName};
 use catalog::NewSource;
 use ingest::TimestampSource;
@@ -62,6 +64,8 @@ pub struct Config {
     pub outbound_allow: Vec<Network>,
     /// Certificates in PEM that sign those of destinations; none for those that the system trusts.
     pub firehose_ca: Option<PathBuf>,
+    /// S3 stores of some buckets.
+    pub firehose_stores: Vec<StoreSettings>,
     /// Memory for what is being delivered.
     pub firehose_memory: Memory,
     /// Free space below which the oldest footage goes.
@@ -120,6 +124,7 @@ impl Default for Config {
             webhooks: Vec::new(),
             outbound_allow: Vec::new(),
             firehose_ca: None,
+            firehose_stores: Vec::new(),
             firehose_memory: Memory(512 * 1024 * 1024),
             free_floor: Share::Percent(5),
             reserve: Share::Percent(1),

@@ -9,11 +9,12 @@ use base::Arn;
 use data_streams::{Batch, ReadLimits};
 use fragment_log::LogError;
 use futures::future::BoxFuture;
+use tokio::time::timeout;
 
 use crate::streams::{Found, ReadError, RecordReader, lookup};
 
-/// Between two looks for new fragments, which do not ring.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at whether the source still exists.
+const LOOK: Duration = Duration::from_secs(1);
 
 fn found(source: &SourceStream) -> Found {
     Found { stream: Arc::clone(&source.stream), fragments: source.fragments }
@@ -31,14 +32,11 @@ impl Streams for RecordReader {
 
     fn grown<'a>(&'a self, source: &'a SourceStream, shard: u32, end: u64) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            if !source.fragments {
-                let mut tip = self.data_streams.watch(&source.stream, shard);
-                // An error means that the shard was forgotten: reading tells that it is gone.
-                let _ = tip.wait_for(|durable| *durable > end).await;
-                return;
-            }
+            let mut bell = self.bell(&found(source), shard);
+            // Reading tells that a source is gone.
             while !self.is_gone(source) && Streams::durable(self, source, shard) <= end {
-                tokio::time::sleep(LOOK).await;
+                // Whichever comes first.
+                let _ = timeout(LOOK, bell.rung()).await;
             }
         })
     }

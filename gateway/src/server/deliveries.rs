@@ -55,7 +55,8 @@ pub(super) async fn reach(config: &Config) -> Result<Reach, ServerError> {
 
 #[cfg(feature = "s3")]
 async fn store(client: &Client, config: &Config) -> Option<Arc<dyn ObjectStore>> {
-    let store = ::firehose::S3Store::from_environment(client.clone(), &config.region.0);
+    let stores = config.firehose_stores.clone();
+    let store = ::firehose::S3Store::new(client.clone(), &config.region.0, stores);
     // The SDK's future is large.
     Some(Arc::new(Box::pin(store).await))
 }

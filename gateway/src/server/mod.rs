@@ -244,6 +244,7 @@ fn assemble(
         indexer: Arc::clone(&indexer),
         clock: Arc::clone(&clock),
         fragment_reads: FragmentReads::default(),
+        ingest: ingest.clone(),
     });
     let deliveries = reach.deliveries(config, &records, &entropy);
     Ok(Arc::new(App {

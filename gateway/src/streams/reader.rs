@@ -12,6 +12,8 @@ use data_streams::{
 };
 use fragment_log::LogError;
 use indexer::{ClockKind, FragmentEntry, IndexError, Indexer, Window};
+use ingest::Ingest;
+use tokio::sync::watch;
 
 use super::stream::Found;
 use crate::exception::Exception;
@@ -30,6 +32,8 @@ pub struct RecordReader {
     pub indexer: Arc<Indexer>,
     /// The clock of the installation.
     pub clock: Arc<dyn Clock>,
+    /// What comes in, and rings.
+    pub ingest: Ingest,
     /// What was read of video streams' fragments.
     pub fragment_reads: FragmentReads,
 }
@@ -50,6 +54,27 @@ impl FragmentReads {
     fn minute(&self, stream: StreamId, now: Duration) -> Minute {
         let flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         flows.get(&stream).map_or([Passed::default(); SECONDS], |flow| flow.minute(now))
+    }
+}
+
+/// Tells of new records in a shard.
+pub enum Bell {
+    /// Of a data stream: the index after the last record.
+    Records(watch::Receiver<u64>),
+    /// Of a video stream's fragments.
+    Fragments(watch::Receiver<()>),
+}
+
+impl Bell {
+    /// Resolves when it has rung since it was made or last asked; never where the shard was forgotten.
+    pub async fn rung(&mut self) {
+        let rung = match self {
+            Self::Records(tip) => tip.changed().await.is_ok(),
+            Self::Fragments(bell) => bell.changed().await.is_ok(),
+        };
+        if !rung {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -81,6 +106,14 @@ impl RecordReader {
             return last.map_or(0, |last| last.meta.number.to_u64().saturating_add(1));
         }
         self.data_streams.durable(&found.stream, shard)
+    }
+
+    /// What rings when there are new records; now and then also when there are none.
+    pub fn bell(&self, found: &Found, shard: u32) -> Bell {
+        if found.fragments {
+            return Bell::Fragments(self.ingest.live(found.stream.id).watch());
+        }
+        Bell::Records(self.data_streams.watch(&found.stream, shard))
     }
 
     /// The index where a reader begins.

@@ -10,7 +10,6 @@ use catalog::{Consumer, Shard};
 use data_streams::{Batch, ReadLimits, SequenceNumber};
 use futures::stream::{self, Stream};
 use serde_json::json;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::source::{Source, records};
@@ -26,8 +25,7 @@ use crate::exception::{Code, Exception};
 const LIFE: Duration = Duration::from_secs(5 * 60);
 /// An event goes out at least as often, with no records in it if there are none.
 const HEARTBEAT: Duration = Duration::from_secs(4);
-/// Between two looks at whether the subscription still stands, and whether there are new fragments, which do
-/// not ring.
+/// Between two looks at whether the subscription still stands.
 const LOOK: Duration = Duration::from_millis(100);
 /// Most of one event, but for a single record that is larger.
 const LIMITS: ReadLimits = ReadLimits { records: 10_000, bytes: 1024 * 1024 };
@@ -105,11 +103,9 @@ impl Subscription {
     /// The next event: as soon as there are records, or when nothing was told for a while.
     async fn event(&mut self) -> Result<Event, End> {
         let silent = self.app.clock.monotonic();
-        let ring = !self.found.fragments;
-        let mut tip = ring.then(|| self.app.data_streams.watch(&self.found.stream, self.shard.id));
+        let mut bell = self.app.records.bell(&self.found, self.shard.id);
         loop {
             self.check()?;
-            tip.iter_mut().for_each(watch::Receiver::mark_unchanged);
             let source = Source { app: &self.app, found: &self.found };
             if source.durable(self.shard.id) > self.position {
                 let batch = source.read(self.shard.id, self.position, LIMITS).await.map_err(End::Refused)?;
@@ -126,7 +122,7 @@ impl Subscription {
                 }));
             }
             // Whichever comes first: a new record, or the next look.
-            let _ = timeout(LOOK, rung(tip.as_mut())).await;
+            let _ = timeout(LOOK, bell.rung()).await;
         }
     }
 
@@ -178,17 +174,6 @@ impl Subscription {
             (":content-type", content_type.to_str().unwrap_or_default()),
         ];
         message(&headers, &self.wire.encode(&json!({ "message": exception.message })))
-    }
-}
-
-/// Resolves when there are new records; never where nothing tells that.
-async fn rung(tip: Option<&mut watch::Receiver<u64>>) {
-    let told = match tip {
-        Some(tip) => tip.changed().await.is_ok(),
-        None => false,
-    };
-    if !told {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -2,7 +2,6 @@
 //! has taken what was read before, so that a slow one costs no more memory than a fast one.
 
 use std::collections::VecDeque;
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +9,9 @@ use bytes::Bytes;
 use catalog::Shard;
 use data_streams::{ReadLimits, ReadRecord, SequenceNumber, Start};
 use futures::future::select_all;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::reader::{ReadError, RecordReader};
+use super::reader::{Bell, ReadError, RecordReader};
 use super::stream::Found;
 
 /// Bytes of records that wait for their turn, in all shards together; one more read of one shard may come on top.
@@ -22,7 +20,7 @@ const HELD: usize = 4 * 1024 * 1024;
 const SLICE: usize = 1024 * 1024;
 /// Most records of one read of one shard.
 const RECORDS: usize = 10_000;
-/// Between two looks for new fragments, which do not ring.
+/// Between two looks, should nothing ring.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// One reader's way through the shards.
@@ -43,8 +41,8 @@ struct Lane {
     end: u64,
     /// Read, and not yet taken.
     waiting: VecDeque<ReadRecord>,
-    /// Rings for new records; fragments have none.
-    tip: Option<watch::Receiver<u64>>,
+    /// Rings for new records.
+    bell: Bell,
 }
 
 /// A record in its place.
@@ -62,9 +60,9 @@ impl Tail {
     /// that are there now.
     pub fn new(records: Arc<RecordReader>, found: Found, from: Vec<(Shard, u64)>, follow: bool) -> Self {
         let lane = |(shard, next): (Shard, u64)| {
-            let tip = (!found.fragments).then(|| records.data_streams.watch(&found.stream, shard.id));
+            let bell = records.bell(&found, shard.id);
             let end = if follow { u64::MAX } else { records.durable(&found, shard.id) };
-            Lane { shard, next, end, waiting: VecDeque::new(), tip }
+            Lane { shard, next, end, waiting: VecDeque::new(), bell }
         };
         let lanes = from.into_iter().map(lane).collect();
         Self { records, found, lanes, held: 0 }
@@ -119,10 +117,7 @@ impl Tail {
         if !lane.waiting.is_empty() || self.held >= HELD {
             return Ok(());
         }
-        let durable = match &mut lane.tip {
-            Some(tip) => *tip.borrow_and_update(),
-            None => self.records.durable(&self.found, lane.shard.id),
-        };
+        let durable = self.records.durable(&self.found, lane.shard.id);
         if lane.next >= durable.min(lane.end) {
             return Ok(());
         }
@@ -153,20 +148,12 @@ impl Tail {
 
     /// Resolves when there are new records, or when it is time to look.
     pub async fn grown(&mut self) {
-        let bells = self.lanes.iter_mut().filter_map(|lane| lane.tip.as_mut());
-        let bells: Vec<_> = bells.map(|tip| Box::pin(rung(tip))).collect();
+        let bells: Vec<_> = self.lanes.iter_mut().map(|lane| Box::pin(lane.bell.rung())).collect();
         if bells.is_empty() {
             tokio::time::sleep(LOOK).await;
         } else {
             let _ = timeout(LOOK, select_all(bells)).await;
         }
-    }
-}
-
-/// Resolves when there are new records. A shard that was forgotten rings no more.
-async fn rung(tip: &mut watch::Receiver<u64>) {
-    if tip.changed().await.is_err() {
-        pending::<()>().await;
     }
 }
 

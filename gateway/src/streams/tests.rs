@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use catalog::Principal;
+use fixtures::{put_cluster, put_end_of_fragment, put_frame, put_header};
+use ingest::Publisher;
+use ingest::put_media::{Ending, Timecodes};
 use serde_json::{Value, json};
 
+use super::lookup;
 use crate::native::tests::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -112,4 +117,27 @@ async fn fragments_are_records_of_their_stream() {
     let refused =
         refused(&world, "AddTagsToStream", json!({ "StreamName": "fragments.door", "Tags": { "a": "b" } }));
     assert_eq!(refused.await.0, "InvalidArgumentException");
+}
+
+/// Whoever waits for fragments is woken by the one that is stored, not by the time.
+#[tokio::test]
+async fn a_fragment_that_is_stored_rings() {
+    let world = World::with(1).await;
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/fragments.door".parse().unwrap();
+    let found = lookup(&world.app.catalog, &arn).unwrap();
+    let records = &world.app.records;
+    let before = records.durable(&found, 0);
+    let mut bell = records.bell(&found, 0);
+    let stream = world.app.catalog.stream(&base::StreamName::new("door").unwrap()).unwrap();
+    let by = Publisher { peer: "127.0.0.1:50000".parse().unwrap(), principal: Principal::Source };
+    let (acks, _told) = tokio::sync::mpsc::channel(100);
+    let timecodes = Timecodes::Relative(world.app.clock.now());
+    let mut session = world.app.ingest.put_media(stream, by, timecodes, acks).await.unwrap();
+    let fragment =
+        [put_header(&["D_ANY"]), put_cluster(0), put_frame(1, 0, true, b"x"), put_end_of_fragment()];
+    session.take(&fragment.concat()).await.unwrap();
+    while records.durable(&found, 0) == before {
+        bell.rung().await;
+    }
+    session.end(Ending::Finished).await;
 }

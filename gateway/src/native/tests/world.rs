@@ -188,6 +188,7 @@ fn reader(
     data_streams: &Arc<DataStreams>,
     indexer: &Arc<Indexer>,
     clock: &Arc<dyn Clock>,
+    ingest: &Ingest,
 ) -> Arc<RecordReader> {
     Arc::new(RecordReader {
         catalog: Arc::clone(catalog),
@@ -195,6 +196,7 @@ fn reader(
         indexer: Arc::clone(indexer),
         clock: Arc::clone(clock),
         fragment_reads: FragmentReads::default(),
+        ingest: ingest.clone(),
     })
 }
 
@@ -305,7 +307,7 @@ fn open(dir: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<App> {
         timing: Timing::default(),
     });
     let (discovery, webhooks) = outbound(&clock, &entropy);
-    let records = reader(&catalog, &data_streams, &indexer, &clock);
+    let records = reader(&catalog, &data_streams, &indexer, &clock, &ingest);
     Arc::new(App {
         discovery,
         webhooks,
