@@ -6,6 +6,7 @@ use axum::Json;
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{check_name, find};
+use super::patterns;
 use super::tags::{TAGS, Tag};
 use crate::aws::check::Check;
 use crate::aws::{Context, Operation};
@@ -40,7 +41,8 @@ impl Operation for ListTagsForDeliveryStream {
 
     fn check(input: &Input, check: &mut Check) {
         check_name(input.delivery_stream_name.as_deref(), check);
-        check.text("ExclusiveStartTagKey", input.exclusive_start_tag_key.as_deref()).length(1, 128);
+        let after = input.exclusive_start_tag_key.as_deref();
+        check.text("ExclusiveStartTagKey", after).length(1, 128).pattern(patterns::TAG_KEY);
         check.number("Limit", input.limit.as_ref()).range(1, Some(TAGS as i64));
     }
 

@@ -52,6 +52,15 @@ pub const ENDPOINT_URL: Pattern = Pattern {
 /// HttpEndpointName, HttpEndpointAttributeName.
 pub const NOT_BLANK: Pattern =
     Pattern { text: r"^(?!\s*$).+", matches: |text| !text.trim().is_empty() && !text.contains(['\n', '\r']) };
+/// TagKey.
+pub const TAG_KEY: Pattern = Pattern {
+    text: r"^(?!aws:)[\p{L}\p{Z}\p{N}_.:\/=+\-@%]*$",
+    matches: |text| {
+        let separator = |c: char| c.is_whitespace() && !c.is_control();
+        let allowed = |c: char| c.is_alphanumeric() || separator(c) || "_.:/=+-@%".contains(c);
+        !text.starts_with("aws:") && text.chars().all(allowed)
+    },
+};
 /// DeliveryStreamVersionId.
 pub const VERSION_ID: Pattern = Pattern {
     text: "[0-9]+",
@@ -97,6 +106,8 @@ mod tests {
     #[test]
     fn patterns_take_and_refuse_what_their_text_says() {
         for (pattern, good, bad) in [
+            (TAG_KEY, "Türe 1%", "aws:team"),
+            (VERSION_ID, "12", "12a"),
             (
                 STREAM_ARN,
                 "arn:aws:kinesis:us-east-1:000000000000:stream/a.b",
