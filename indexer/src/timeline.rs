@@ -144,7 +144,7 @@ mod tests {
             filled.add(&one);
         }
         let told: Vec<_> = filled.finish().iter().map(|b| (b.covered_ms, b.clash_ms)).collect();
-        assert_eq!(told, [(2000, 1010), (2000, 1980), (1000, 0)]);
+        assert_eq!(told, [(2000, 1010), (2000, 1990), (1000, 0)]);
         let mut one_run = timeline(0, 4000, 1);
         one_run.add(&span(0, 2050));
         one_run.add(&span(2000, 2000));

@@ -235,9 +235,6 @@ fn assemble(
         timing: Timing::default(),
     });
     pullers.configure(config.sources.clone());
-    let rules = AddressRules { allow: config.outbound_allow.clone(), own: Vec::new() };
-    let client = outbound::Client::new(rules, webhooks::TIMEOUT);
-    let hooks = config.webhooks.clone();
     let records = Arc::new(RecordReader {
         catalog: Arc::clone(&catalog),
         data_streams: Arc::clone(&data_streams),
@@ -249,7 +246,7 @@ fn assemble(
     let deliveries = reach.deliveries(config, &records, &entropy);
     Ok(Arc::new(App {
         discovery,
-        webhooks: Webhooks::new(client, Arc::clone(&clock), Arc::clone(&entropy), hooks),
+        webhooks: webhooks(config, &clock, &entropy),
         whip,
         playback: Arc::new(Playback::new(Arc::clone(&log), Arc::clone(&indexer), Arc::clone(&clock))),
         sealer: Sealer::new(Arc::clone(&log)),
@@ -273,6 +270,12 @@ fn assemble(
         sign_in_links: SignInLinks::default(),
         ready: AtomicBool::new(false),
     }))
+}
+
+fn webhooks(config: &Config, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Arc<Webhooks> {
+    let rules = AddressRules { allow: config.outbound_allow.clone(), own: Vec::new() };
+    let client = outbound::Client::new(rules, webhooks::TIMEOUT);
+    Webhooks::new(client, Arc::clone(clock), Arc::clone(entropy), config.webhooks.clone())
 }
 
 /// Starts everything that runs until the server stops.
