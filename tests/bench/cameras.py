@@ -1,6 +1,6 @@
 """Processor time and memory per camera, pulled, pushed and by WHIP, beside `ffmpeg -c copy -f segment` on the same feed.
 
-BENCH_WAYS (pull,push,whip), BENCH_CAMERAS (8,32,200), BENCH_ROUNDS (3), BENCH_SECONDS (30). The peer of WHIP is ffmpeg
+BENCH_WAYS (pull,push,whip), BENCH_COUNTS (8,32,200), BENCH_ROUNDS (3), BENCH_SECONDS (30). The peer of WHIP is ffmpeg
 that pulls: it takes no WHIP. At 200 cameras ffmpeg needs some 6 GB of memory, and WHIP the whole of two cores for the
 publishers and the server together: a round in which either falls behind says so.
 """
@@ -19,7 +19,7 @@ from server import Server
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "30"))
-COUNTS = [int(count) for count in os.environ.get("BENCH_CAMERAS", "8,32,200").split(",")]
+COUNTS = [int(count) for count in os.environ.get("BENCH_COUNTS", "8,32,200").split(",")]
 WAYS = os.environ.get("BENCH_WAYS", "pull,push,whip").split(",")
 SETTLE = 3
 PATIENCE = 60

@@ -19,10 +19,6 @@ use catalog::{Catalog, CatalogOptions, NewStream, StreamGlob};
 use fragment_log::{Entry, FrameKind, LaneId, Log, Lsn, MasterKey, Options, RetentionClass};
 use indexer::{ClockKind, Indexer, IndexerOptions, SearchQuery, Window};
 
-/// As in the binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const SIZES: [u64; 2] = [1_000_000, 5_000_000];
 const STREAMS: u64 = 100;
 const FRAGMENT_MS: u64 = 2_000;

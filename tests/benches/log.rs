@@ -16,10 +16,6 @@ use bytes::Bytes;
 use fragment_log::{Entry, FrameKind, LaneId, Log, Lsn, MasterKey, Options, RetentionClass};
 use rustix::fs::{Advice, FallocateFlags, Mode, OFlags};
 
-/// As in the binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const ROUNDS: usize = 5;
 const ACKS: usize = 2_000;
 const RECORD_BYTES: usize = 1024;
