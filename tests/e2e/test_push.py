@@ -31,7 +31,7 @@ def packets(path, kind: str) -> int:
     return sum(int(stream["nb_read_packets"]) for stream in streams if stream["codec_type"] == kind)
 
 
-def check_whole(server, name, folder, *, codec="h264", audio=True, lost=0):
+def check_whole(server, name, folder, *, codec="h264", audio=True, lost=0, decode=()):
     """Nothing of the clip is missing: every frame once, the durations adding up, every file clean."""
     fragments, paths = stored(server, name, folder, SECONDS // 2)
     streams = {stream["codec_type"]: stream["codec_name"] for stream in media.probe(paths[0])["streams"]}
@@ -40,7 +40,7 @@ def check_whole(server, name, folder, *, codec="h264", audio=True, lost=0):
     total = sum(fragment["duration_ms"] for fragment in fragments)
     assert abs(total - SECONDS * 1000) <= 100 + lost * 1000 / FPS, [fragment["duration_ms"] for fragment in fragments]
     for path in paths:
-        media.decodes(path)
+        media.decodes(path, *decode)
 
 
 @pytest.mark.parametrize("listener,transport", [("rtsp", "tcp"), ("rtsp", "udp"), ("rtsps", "tcp")])
@@ -77,7 +77,9 @@ def test_gstreamer_pushes(server, tmp_path, listener, transport, video):
     server.wait_for_fragments(name, SECONDS // 2 - 1)
     time.sleep(3)
     end(push)
-    check_whole(server, name, tmp_path, codec=video, lost=FPS)
+    # It stamps what it took while it connected as if it had been sent at another time: with pictures out of
+    # order, two of the first may then be shown at once, which is its own doing and no fault of a file.
+    check_whole(server, name, tmp_path, codec=video, lost=FPS, decode=("-fps_mode", "drop"))
 
 
 def test_a_fragment_is_a_matroska_file(server, tmp_path):
