@@ -1,6 +1,7 @@
 """Data streams: producers beside the in-memory emulators, records a sync, delivery to subscribers, catching up."""
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 # Producers of calls of 500 records of 1 KiB, and of single records.
 PRODUCERS, SINGLES = 8, 64
 SHARDS = 4
+# A sync of a flash disk without a power-safe cache.
+SLOW_SYNC_MS = 5
 # Data of one record, in MB.
 RECORD = 1024 / 1e6
 
@@ -25,12 +28,25 @@ def run(folder: Path):
         beside_peers(folder, there, wire)
     server = Server(folder / "alone").start()
     try:
-        with_one_shard(server, "single")
-        singles(server)
+        singles(server, "the machine's disk", "")
         subscribed(server, folder)
         caught_up(server)
     finally:
         server.stop()
+    slow = Server(folder / "slow", env=slow_disk(folder)).start()
+    try:
+        singles(slow, f"syncs of {SLOW_SYNC_MS} ms", f"bar {SINGLES // 2}: half of those in flight")
+    finally:
+        slow.stop()
+
+
+def slow_disk(folder: Path) -> dict[str, str]:
+    """What makes a server's syncs slow. On a fast disk callers and server take longer than a sync, so that
+    most of those in flight are not yet at the log when one begins."""
+    library = folder / "slow_sync.so"
+    source = Path(__file__).with_name("slow_sync.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source], check=True)
+    return {"LD_PRELOAD": str(library), "SLOW_SYNC_US": str(SLOW_SYNC_MS * 1000)}
 
 
 def with_one_shard(server, name: str, shards: int = 1):
@@ -74,7 +90,8 @@ def lane(server) -> tuple[float, float]:
     return value("millrace_log_frames_total"), value("millrace_log_syncs_total")
 
 
-def singles(server):
+def singles(server, disk: str, bar: str):
+    with_one_shard(server, "single")
     rates, shared, waits = [], [], []
     for _ in range(ROUNDS):
         frames, syncs = lane(server)
@@ -83,8 +100,8 @@ def singles(server):
         rates.append(done["records"] / done["seconds"])
         shared.append((more_frames - frames) / max(1, more_syncs - syncs))
         waits.append(done["calls"]["p99_ms"])
-    show(f"PutRecord of 1 KiB, {SINGLES} connections: records/s", spread(rates, 0))
-    show("the same: records a sync", spread(shared, 1), f"bar {SINGLES // 2}: half of those in flight")
+    show(f"PutRecord of 1 KiB, {SINGLES} connections, {disk}: records/s", spread(rates, 0))
+    show("the same: records a sync", spread(shared, 1), bar)
     show("the same: p99 of a call, ms", spread(waits))
 
 
