@@ -123,9 +123,9 @@ def test_tags_belong_to_the_fragment_that_they_stand_at(server, stream):
     producer.send(tags(also="second") + tags(**{END_OF_FRAGMENT: ""}))
     # Acknowledged at once: the producer has said that the fragment is whole.
     numbers = producer.persisted(2)
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + 10
     while [hit["fragment_number"] for hit in server.fragments(stream, q='tags.also:"second"')] != numbers[1:]:
-        assert time.monotonic() < deadline, "found within a second"
+        assert time.monotonic() < deadline, "found at once"
     producer.send(cluster(2000, block(b"c")))
     producer.finish()
     assert [fragment["tags"] for fragment in server.fragments(stream)] == [{"first": "1"}, {"second": "2", "also": "second"}, {}]
