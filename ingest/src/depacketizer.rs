@@ -55,15 +55,24 @@ impl Depacketizer {
         patience: Patience,
         limits: &Limits,
     ) -> Result<Self, MediaError> {
-        Ok(Self {
+        Ok(Self::of(Depayloader::new(number, format, limits)?, patience))
+    }
+
+    /// For a transport stream: as [`Depayloader::transport_stream`].
+    pub(crate) fn transport_stream(patience: Patience) -> Self {
+        Self::of(Depayloader::transport_stream(), patience)
+    }
+
+    fn of(depayloader: Depayloader, patience: Patience) -> Self {
+        Self {
             patience,
             reorder: ReorderBuffer::new(patience.packets),
-            depayloader: Depayloader::new(number, format, limits)?,
+            depayloader,
             waiting: None,
             arrivals: VecDeque::with_capacity(ARRIVALS),
             sequenced: Vec::new(),
             units: Vec::new(),
-        })
+        }
     }
 
     /// Takes a packet that arrived at `arrival` (monotonic) and appends what it completes to `events`.

@@ -9,7 +9,8 @@ use crate::rtsp::sdp::{Offered, Section};
 /// The tracks of a camera that are recorded, and what is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// Each with its number in the stream.
+    /// Each with its number in the stream. Where nothing else is offered, and the build has GStreamer to take it
+    /// apart, the only one is a transport stream.
     pub tracks: Vec<(u8, Section)>,
     /// What PLAY and keep-alives name.
     pub aggregate: String,
@@ -24,8 +25,7 @@ impl Description {
     /// `Content-Location`.
     ///
     /// # Errors
-    /// [`PullError::Description`], [`PullError::NoTracks`] where nothing of it can be recorded, and
-    /// [`PullError::Muxed`] where that is because it is MPEG-TS, which builds with GStreamer take apart.
+    /// [`PullError::Description`], [`PullError::NoTracks`] where nothing of it can be recorded.
     pub fn read(
         request: &str,
         content_base: Option<&str>,
@@ -35,7 +35,7 @@ impl Description {
         let Offered { sections, control, unreadable } = Offered::parse(body)?;
         let base = base(request, content_base);
         let (mut tracks, mut left_out) = (Vec::new(), unreadable);
-        let muxed = sections.iter().any(Section::is_muxed);
+        let mut muxed = None;
         for section in sections.into_iter().filter(Section::is_recorded) {
             let number = u8::try_from(tracks.len() + 1).unwrap_or(u8::MAX);
             match Inbound::new(number, &section, false, limits) {
@@ -46,11 +46,16 @@ impl Description {
                     ));
                 }
                 Ok(_) => tracks.push((number, section)),
+                Err(error) if section.is_muxed() => muxed = Some((section, error.to_string())),
                 Err(error) => left_out.push(error.to_string()),
             }
         }
-        if tracks.is_empty() && muxed && cfg!(feature = "gstreamer") {
-            return Err(PullError::Muxed);
+        match muxed {
+            Some((section, _)) if tracks.is_empty() && cfg!(feature = "gstreamer") => {
+                tracks.push((1, section))
+            }
+            Some((_, why)) => left_out.push(why),
+            None => {}
         }
         if tracks.is_empty() {
             let why =
@@ -59,6 +64,12 @@ impl Description {
         }
         let aggregate = control.map_or_else(|| request.to_owned(), |control| join(&base, &control));
         Ok(Self { tracks, aggregate, base, left_out })
+    }
+
+    /// Whether what comes has to be taken apart.
+    #[cfg(feature = "gstreamer")]
+    pub(super) fn is_muxed(&self) -> bool {
+        self.tracks.iter().any(|(_, section)| section.is_muxed())
     }
 
     /// The URL that SETUP of a track names.

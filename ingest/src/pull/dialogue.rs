@@ -68,8 +68,12 @@ impl<S: Wire> Dialogue<'_, '_, S> {
         control: &str,
         others: &[Track],
     ) -> Result<Track, PullError> {
-        let inbound = Inbound::new(number, section, udp, &self.options.limits)
-            .map_err(|error| PullError::NoTracks(error.to_string()))?;
+        let inbound = if section.is_muxed() {
+            Inbound::transport_stream(number, section, udp)
+        } else {
+            Inbound::new(number, section, udp, &self.options.limits)
+                .map_err(|error| PullError::NoTracks(error.to_string()))?
+        };
         let profile = if section.feedback { "RTP/AVPF" } else { "RTP/AVP" };
         let link = if udp {
             self.udp(profile, control).await?

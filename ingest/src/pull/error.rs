@@ -76,11 +76,6 @@ pub enum PullError {
     /// Nothing in the description can be recorded.
     #[error("the camera offers nothing that can be recorded: {0}")]
     NoTracks(String),
-    /// All tracks come in one transport stream.
-    #[error(
-        "the camera sends an MPEG transport stream: it is recorded by rtsp://, but not by rtsps://, and not probed"
-    )]
-    Muxed,
     /// What SETUP agreed on makes no sense.
     #[error("the camera sets up a transport that was not asked for: {0}")]
     Transport(String),
@@ -122,9 +117,7 @@ impl PullError {
                 status: StatusCode::NotEnoughBandwidth | StatusCode::ServiceUnavailable, ..
             } => Retry::NoRoom,
             Self::Refused { status, .. } if status.is_client_error() => Retry::Rarely,
-            Self::Url(_) | Self::Address(_) | Self::Credentials(_) | Self::NoTracks(_) | Self::Muxed => {
-                Retry::Rarely
-            }
+            Self::Url(_) | Self::Address(_) | Self::Credentials(_) | Self::NoTracks(_) => Retry::Rarely,
             Self::Ingest(IngestError::Catalog(_) | IngestError::Deleted(_)) => Retry::Rarely,
             Self::Resolve { .. }
             | Self::Connect { .. }
@@ -161,7 +154,6 @@ impl PullError {
             | Self::Refused { .. }
             | Self::Description(_)
             | Self::NoTracks(_)
-            | Self::Muxed
             | Self::Transport(_)
             | Self::Played(_)
             | Self::Udp(_) => Ended::ProtocolError,

@@ -4,7 +4,8 @@
 //! (requests) → session (packets in, keep-alives out) → the same [`crate::rtsp`] pieces that take
 //! pushed packets → [`crate::Recorder`]. A source is tried for ever.
 //!
-//! Other URLs are played by GStreamer, where the build has it: `pipeline`, `played`.
+//! Other URLs are played by GStreamer, where the build has it: `pipeline`, `played`. It also takes apart the transport
+//! streams that some cameras send over RTSP: `muxed`.
 //!
 //! Invariants: no address is connected to that the rules forbid, whatever its name pointed to before;
 //! no answer, log line, error or `Debug` shows a credential; what a camera makes us hold is bounded.
@@ -19,6 +20,10 @@ mod dialogue;
 mod error;
 mod health;
 #[cfg(feature = "gstreamer")]
+mod intake;
+#[cfg(feature = "gstreamer")]
+pub(crate) mod muxed;
+#[cfg(feature = "gstreamer")]
 mod picture;
 #[cfg(feature = "gstreamer")]
 mod pipeline;
@@ -28,6 +33,7 @@ mod probe;
 mod puller;
 mod pullers;
 mod schedule;
+mod seen;
 mod session;
 mod target;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! GStreamer: a URL in, access units of its tracks out, never decoded.
+//! GStreamer: a URL or a transport stream in, access units of its tracks out, never decoded.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,9 +8,9 @@ use gstreamer::glib::WeakRef;
 use gstreamer::prelude::*;
 use gstreamer::{
     Buffer, BufferFlags, Caps, CapsRef, ClockTime, Element, ElementFactory, EventView, FlowError,
-    FlowSuccess, MessageView, Pad, PadProbeReturn, PadProbeType, Pipeline, Sample, State,
+    FlowSuccess, Format, MessageView, Pad, PadProbeReturn, PadProbeType, Pipeline, Sample, State,
 };
-use gstreamer_app::{AppSink, AppSinkCallbacks};
+use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use media::rtp::AccessUnit;
 use media::{CodecId, Track};
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use super::url::{Credentials, SourceUrl};
 /// Ticks per second of video.
 const VIDEO_RATE: u32 = 90_000;
 
-/// What comes out of a URL, in order.
+/// What comes out, in order.
 #[derive(Debug)]
 pub(super) enum Piece {
     /// A frame of a track.
@@ -33,28 +33,13 @@ pub(super) enum Piece {
     Failed(String),
 }
 
-/// How RTP comes from an RTSP URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LowerTransport {
-    Tcp,
-    Udp,
-}
-
-/// Milliseconds that late RTP packets are waited for.
-const RTP_LATENCY_MS: u32 = 200;
-
-/// A URL that plays.
+/// Something that plays.
 pub(super) struct Playback(Pipeline);
 
 impl Playback {
-    /// Starts playing; what comes goes to `out`, which holds the source back when it is full. Blocks for
+    /// Starts playing a URL; what comes goes to `out`, which holds the source back when it is full. Blocks for
     /// moments.
-    pub(super) fn start(
-        url: SourceUrl,
-        over: LowerTransport,
-        most: u8,
-        out: &mpsc::Sender<Piece>,
-    ) -> Result<Self, String> {
+    pub(super) fn start(url: SourceUrl, most: u8, out: &mpsc::Sender<Piece>) -> Result<Self, String> {
         let SourceUrl { credentials, request, .. } = url;
         // What lies ready, such as a file or the segments of HLS, would come all at once.
         let paced = request.starts_with("http");
@@ -65,11 +50,29 @@ impl Playback {
         source.set_property("use-buffering", false);
         source.connect("source-setup", false, move |values| {
             let source = values.get(1)?.get::<Element>().ok()?;
-            set_up(&source, credentials.as_ref(), over);
+            set_up(&source, credentials.as_ref());
             None
         });
+        Self::of(&[source], paced, most, out)
+    }
+
+    /// Starts taking apart the transport stream that is given to the source. Blocks for moments.
+    pub(super) fn demux(most: u8, out: &mpsc::Sender<Piece>) -> Result<(Self, AppSrc), String> {
+        gstreamer::init().map_err(|error| error.to_string())?;
+        let caps =
+            Caps::builder("video/mpegts").field("systemstream", true).field("packetsize", 188_i32).build();
+        // With times of arrival the demuxer follows the stream's clock as a receiver does: over its wraps and jumps.
+        let source =
+            AppSrc::builder().format(Format::Time).is_live(true).do_timestamp(true).caps(&caps).build();
+        let playback = Self::of(&[source.clone().upcast(), make("tsdemux")?], false, most, out)?;
+        Ok((playback, source))
+    }
+
+    /// Plays what the last one of the elements finds.
+    fn of(elements: &[Element], paced: bool, most: u8, out: &mpsc::Sender<Piece>) -> Result<Self, String> {
         let playback = Self(Pipeline::new());
-        playback.0.add(&source).map_err(|error| error.to_string())?;
+        playback.0.add_many(elements).map_err(|error| error.to_string())?;
+        Element::link_many(elements).map_err(|error| error.to_string())?;
         let takes = Arc::new(Taking {
             pipeline: playback.0.downgrade(),
             paced,
@@ -77,7 +80,9 @@ impl Playback {
             next: AtomicU8::new(1),
             out: out.clone(),
         });
-        source.connect_pad_added(move |_, pad| takes.pad(pad));
+        if let Some(last) = elements.last() {
+            last.connect_pad_added(move |_, pad| takes.pad(pad));
+        }
         let sender = out.clone();
         let bus = playback.0.bus().ok_or("a pipeline without a bus")?;
         bus.set_sync_handler(move |_, message| {
@@ -89,7 +94,7 @@ impl Playback {
             let _ = sender.try_send(piece);
             gstreamer::BusSyncReply::Drop
         });
-        playback.0.set_state(State::Playing).map_err(|_| "the URL cannot be played".to_owned())?;
+        playback.0.set_state(State::Playing).map_err(|_| "it cannot be played".to_owned())?;
         Ok(playback)
     }
 }
@@ -107,11 +112,7 @@ fn make(factory: &str) -> Result<Element, String> {
 }
 
 /// Signs in, and follows no redirection: the address that it leads to is checked by nobody.
-fn set_up(source: &Element, credentials: Option<&Credentials>, over: LowerTransport) {
-    if source.has_property("protocols") && source.has_property("latency") {
-        source.set_property_from_str("protocols", if over == LowerTransport::Udp { "udp" } else { "tcp" });
-        source.set_property("latency", RTP_LATENCY_MS);
-    }
+fn set_up(source: &Element, credentials: Option<&Credentials>) {
     if source.has_property("automatic-redirect") {
         source.set_property("automatic-redirect", false);
     }

@@ -1,11 +1,10 @@
 //! A look at a camera before it is recorded: what it offers, and what it really sends.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use media::Track as MediaTrack;
+use media::CodecId;
 use media::rtp::AccessUnit;
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
@@ -13,11 +12,18 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::client::{Client, Wire};
 use super::connect::{Connected, connect, encrypt};
+use super::description::Description;
 use super::dialogue::Dialogue;
+#[cfg(feature = "gstreamer")]
+use super::muxed::Demuxer;
+#[cfg(feature = "gstreamer")]
+use super::pipeline::Piece;
+use super::seen::Seen;
 use super::target::Target;
 use super::{PullError, PullOptions};
 use crate::depacketizer::Event;
 use crate::rtsp::recording::{Link, Track};
+use crate::rtsp::sdp::Section;
 use crate::rtsp::socket::Socket;
 use crate::rtsp::udp;
 use crate::rtsp::wire::Incoming;
@@ -28,6 +34,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_millis(500);
 /// Of these, for the picture, which only GStreamer can make.
 const PICTURE: Duration = Duration::from_secs(if cfg!(feature = "gstreamer") { 3 } else { 0 });
+/// The encoding of tracks that come in a transport stream.
+const MUXED: &str = "MP2T";
 /// How long clock reports are waited for, once all else is known.
 const REPORTS: Duration = Duration::from_secs(6);
 
@@ -92,49 +100,6 @@ pub enum ProbeError {
     Busy(usize),
 }
 
-/// What has come of one track.
-#[derive(Debug, Default)]
-struct Seen {
-    track: Option<Arc<MediaTrack>>,
-    first: Option<u32>,
-    /// Ticks from the first unit to the one farthest behind it.
-    span: u32,
-    units: u32,
-    /// Of all units but the last one, of which the span tells nothing.
-    bytes: u64,
-    last_bytes: u64,
-    key: Option<u32>,
-    gop: Option<u32>,
-    #[cfg(feature = "gstreamer")]
-    key_frame: Option<Bytes>,
-}
-
-impl Seen {
-    fn take(&mut self, unit: &AccessUnit) {
-        self.track = unit.track.clone().or_else(|| self.track.take());
-        let first = *self.first.get_or_insert(unit.rtp_timestamp);
-        let ahead = unit.rtp_timestamp.wrapping_sub(first);
-        if ahead <= u32::MAX / 2 {
-            self.span = self.span.max(ahead);
-        }
-        self.units += 1;
-        self.bytes += self.last_bytes;
-        self.last_bytes = u64::try_from(unit.data.len()).unwrap_or(u64::MAX);
-        if unit.key {
-            let since = self.key.replace(unit.rtp_timestamp).map(|key| unit.rtp_timestamp.wrapping_sub(key));
-            self.gop = self.gop.or(since);
-            #[cfg(feature = "gstreamer")]
-            if !unit.damaged {
-                self.key_frame = Some(unit.data.clone());
-            }
-        }
-    }
-
-    fn seconds(&self, clock_rate: u32) -> Option<f64> {
-        (self.span > 0).then(|| f64::from(self.span) / f64::from(clock_rate))
-    }
-}
-
 /// Looks at a camera.
 ///
 /// # Errors
@@ -171,13 +136,11 @@ async fn look(
     let description = dialogue.describe().await?;
     let set_up = dialogue.set_up(&description).await;
     let looked = match set_up {
-        Ok((tracks, transport)) => {
+        Ok((links, transport)) => {
+            let watch = Watch::new(options, links, &description).await?;
             let range = [("Range", "npt=0.000-")];
             match client.request("PLAY", &description.aggregate, &range).await {
-                Ok(_) => {
-                    let watch = Watch::new(options, tracks);
-                    watch.until(&mut client, until).await.map(|watch| (watch, transport))
-                }
+                Ok(_) => watch.until(&mut client, until).await.map(|watch| (watch, transport)),
                 Err(error) => Err(error),
             }
         }
@@ -185,20 +148,24 @@ async fn look(
     };
     let _ = timeout(GOODBYE, client.request("TEARDOWN", &description.aggregate, &[])).await;
     let (watch, transport) = looked?;
-    let encodings = description.tracks.into_iter().map(|(_, section)| section.format.encoding);
     #[cfg(feature = "gstreamer")]
     let picture = watch.picture().await;
     #[cfg(not(feature = "gstreamer"))]
     let picture = None;
-    let mut probe = Probe { picture, ..watch.tell(encodings) };
-    (probe.url, probe.transport, probe.left_out) = (target.url.to_string(), transport, description.left_out);
+    let mut probe = Probe { picture, transport, url: target.url.to_string(), ..watch.tell().await };
+    probe.left_out.splice(0..0, description.left_out);
     Ok(probe)
 }
 
 /// A camera that plays.
 struct Watch<'o> {
     options: &'o PullOptions,
-    tracks: Vec<(Track, Seen)>,
+    links: Vec<Track>,
+    seen: Vec<Seen>,
+    left_out: Vec<String>,
+    /// What takes a transport stream apart, where one is all that comes.
+    #[cfg(feature = "gstreamer")]
+    demuxer: Option<Demuxer>,
     began: Duration,
     first_key: Option<Duration>,
     reports: bool,
@@ -206,10 +173,33 @@ struct Watch<'o> {
 }
 
 impl<'o> Watch<'o> {
-    fn new(options: &'o PullOptions, tracks: Vec<Track>) -> Self {
-        let tracks = tracks.into_iter().map(|track| (track, Seen::default())).collect();
-        let began = options.clock.monotonic();
-        Self { options, tracks, began, first_key: None, reports: false, events: Vec::new() }
+    async fn new(
+        options: &'o PullOptions,
+        links: Vec<Track>,
+        description: &Description,
+    ) -> Result<Self, PullError> {
+        let seen = |(number, section): &(u8, Section)| {
+            Seen::new(*number, &section.format.encoding, section.video, section.format.clock_rate)
+        };
+        let mut watch = Self {
+            options,
+            links,
+            seen: description.tracks.iter().map(seen).collect(),
+            left_out: Vec::new(),
+            #[cfg(feature = "gstreamer")]
+            demuxer: None,
+            began: Duration::ZERO,
+            first_key: None,
+            reports: false,
+            events: Vec::new(),
+        };
+        #[cfg(feature = "gstreamer")]
+        if description.is_muxed() {
+            watch.demuxer = Some(Demuxer::start(options.limits.tracks).await?);
+            watch.seen.clear();
+        }
+        watch.began = options.clock.monotonic();
+        Ok(watch)
     }
 
     /// Watches until all is known, at most until then; a camera that hangs up earlier is an error only
@@ -227,7 +217,7 @@ impl<'o> Watch<'o> {
                     Incoming::Response(_) => {}
                 }
             }
-            let pairs = self.tracks.iter().filter_map(|(track, _)| match &track.link {
+            let pairs = self.links.iter().filter_map(|track| match &track.link {
                 Link::Udp(pair) => Some(pair),
                 Link::Interleaved(..) => None,
             });
@@ -246,32 +236,29 @@ impl<'o> Watch<'o> {
     }
 
     fn has_any(&self) -> bool {
-        self.tracks.iter().any(|(_, seen)| seen.units > 0)
+        self.seen.iter().any(|seen| seen.units > 0)
     }
 
     /// Two key frames, some of every track, and the clock's report or long enough to expect one.
     fn knows_all(&self) -> bool {
         let watched = self.options.clock.monotonic().saturating_sub(self.began);
-        let enough = |(track, seen): &(Track, Seen)| {
-            seen.units > 1 && (seen.gop.is_some() || !track.inbound.video) && seen.span > 0
-        };
-        self.tracks.iter().all(enough) && (self.reports || watched >= REPORTS)
+        self.has_any() && self.seen.iter().all(Seen::is_enough) && (self.reports || watched >= REPORTS)
     }
 
     fn interleaved(&mut self, channel: u8, payload: Bytes) {
-        let place = |(at, (track, _)): (usize, &(Track, Seen))| match track.link {
+        let place = |(at, track): (usize, &Track)| match track.link {
             Link::Interleaved(rtp, _) if rtp == channel => Some((at, false)),
             Link::Interleaved(_, rtcp) if rtcp == channel => Some((at, true)),
             Link::Interleaved(..) | Link::Udp(_) => None,
         };
-        if let Some((at, rtcp)) = self.tracks.iter().enumerate().find_map(place) {
+        if let Some((at, rtcp)) = self.links.iter().enumerate().find_map(place) {
             self.take(at, rtcp, payload);
         }
     }
 
     fn datagrams(&mut self, buffer: &mut BytesMut) {
-        for at in 0..self.tracks.len() {
-            let Some((Track { link: Link::Udp(pair), .. }, _)) = self.tracks.get_mut(at) else { continue };
+        for at in 0..self.links.len() {
+            let Some(Track { link: Link::Udp(pair), .. }) = self.links.get_mut(at) else { continue };
             if let Some(datagram) = pair.try_receive(buffer) {
                 self.take(at, datagram.rtcp, datagram.payload);
             }
@@ -280,20 +267,54 @@ impl<'o> Watch<'o> {
 
     fn take(&mut self, at: usize, rtcp: bool, payload: Bytes) {
         let now = self.options.clock.monotonic();
-        let Some((track, seen)) = self.tracks.get_mut(at) else { return };
+        let Some(Track { inbound, .. }) = self.links.get_mut(at) else { return };
+        let number = inbound.number;
         if rtcp {
-            self.reports |= track.inbound.rtcp(&payload, now).is_some();
+            let reported = inbound.rtcp(&payload, now).is_some();
+            // The timestamps of a transport stream are of its packets, not of its frames.
+            #[cfg(feature = "gstreamer")]
+            let reported = reported && self.demuxer.is_none();
+            self.reports |= reported;
             return;
         }
         // A packet that makes no sense is one less that tells something.
-        let _ = track.inbound.rtp(payload, now, &mut self.events);
-        for event in self.events.drain(..) {
+        let _ = inbound.rtp(payload, now, &mut self.events);
+        for event in std::mem::take(&mut self.events) {
             if let Event::Unit(unit, arrival) = event {
-                seen.take(&unit);
-                if unit.key && track.inbound.video {
-                    self.first_key = self.first_key.or(Some(arrival));
-                }
+                self.unit(number, unit, arrival);
             }
+        }
+    }
+
+    #[cfg(not(feature = "gstreamer"))]
+    fn unit(&mut self, number: u8, unit: AccessUnit, arrival: Duration) {
+        self.see(number, &unit, arrival);
+    }
+
+    #[cfg(feature = "gstreamer")]
+    fn unit(&mut self, number: u8, unit: AccessUnit, arrival: Duration) {
+        let Some(demuxer) = &mut self.demuxer else { return self.see(number, &unit, arrival) };
+        // One that cannot be taken apart is one of which nothing is seen.
+        let _ = demuxer.push(unit.data);
+        for piece in std::iter::from_fn(|| demuxer.next()).collect::<Vec<_>>() {
+            match piece {
+                Piece::Unit(number, unit) => self.see(number, &unit, arrival),
+                Piece::LeftOut(why) => self.left_out.push(why),
+                Piece::End | Piece::Failed(_) => {}
+            }
+        }
+    }
+
+    fn see(&mut self, number: u8, unit: &AccessUnit, arrival: Duration) {
+        if !self.seen.iter().any(|seen| seen.number == number)
+            && let Some(track) = &unit.track
+        {
+            self.seen.push(Seen::new(number, MUXED, track.codec != CodecId::Aac, track.timescale));
+        }
+        let Some(seen) = self.seen.iter_mut().find(|seen| seen.number == number) else { return };
+        seen.take(unit);
+        if unit.key && seen.video {
+            self.first_key = self.first_key.or(Some(arrival));
         }
     }
 
@@ -301,51 +322,28 @@ impl<'o> Watch<'o> {
     #[cfg(feature = "gstreamer")]
     async fn picture(&self) -> Option<String> {
         use base64::Engine;
-        let video = |(track, _): &&(Track, Seen)| track.inbound.video;
-        let (_, Seen { track, key_frame, .. }) = self.tracks.iter().find(video)?;
+        let Seen { track, key_frame, .. } = self.seen.iter().find(|seen| seen.video)?;
         let (track, key_frame) = (track.clone()?, key_frame.clone()?);
         let jpeg = tokio::task::spawn_blocking(move || super::picture::jpeg(&track, key_frame)).await.ok()?;
         Some(base64::engine::general_purpose::STANDARD.encode(jpeg?))
     }
 
     /// What was seen; where and how is for the caller to add.
-    fn tell(self, encodings: impl Iterator<Item = String>) -> Probe {
-        let gop = |(track, seen): &(Track, Seen)| {
-            let ticks = seen.gop.filter(|_| track.inbound.video)?;
-            Some(f64::from(ticks) / f64::from(track.inbound.clock_rate))
-        };
+    async fn tell(self) -> Probe {
+        #[cfg(feature = "gstreamer")]
+        if let Some(demuxer) = self.demuxer {
+            demuxer.close().await;
+        }
         let first_key = self.first_key.map(|at| at.saturating_sub(self.began).as_millis());
         Probe {
             url: String::new(),
             transport: "",
-            left_out: Vec::new(),
+            left_out: self.left_out,
             first_key_frame_ms: first_key.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
-            gop_seconds: self.tracks.iter().find_map(gop),
+            gop_seconds: self.seen.iter().find_map(Seen::gop_seconds),
             clock_reports: self.reports,
             picture: None,
-            tracks: self.tracks.iter().zip(encodings).map(probed).collect(),
+            tracks: self.seen.into_iter().map(Seen::tell).collect(),
         }
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a rate for people; bytes of ten seconds"
-)]
-fn probed(((track, seen), encoding): (&(Track, Seen), String)) -> ProbedTrack {
-    let seconds = seen.seconds(track.inbound.clock_rate);
-    let media = seen.track.as_deref();
-    ProbedTrack {
-        encoding,
-        codec: media.map(|media| media.codec.name().to_owned()),
-        codec_string: media.map(|media| media.codec_string.clone()),
-        width: media.map_or(0, |media| media.width),
-        height: media.map_or(0, |media| media.height),
-        sample_rate: media.map_or(0, |media| media.sample_rate),
-        channels: media.map_or(0, |media| media.channels),
-        frame_rate: seconds.map(|seconds| (f64::from(seen.units - 1) / seconds * 100.0).round() / 100.0),
-        bitrate: seconds.map(|seconds| (seen.bytes as f64 * 8.0 / seconds) as u64),
     }
 }

@@ -16,6 +16,8 @@ use super::connect::{Connected, connect, encrypt};
 use super::description::Description;
 use super::dialogue::Dialogue;
 use super::health::{Agreed, Book};
+#[cfg(feature = "gstreamer")]
+use super::muxed::Muxed;
 use super::target::Target;
 use super::transport::SessionHeader;
 use super::{PullError, PullOptions};
@@ -104,12 +106,7 @@ impl<'a> Attempt<'a> {
             Err(error) => return Outcome::failed(error),
         };
         if !url.secure {
-            let outcome = Box::pin(self.converse(Socket::new(stream), local, peer, stop.as_mut())).await;
-            #[cfg(feature = "gstreamer")]
-            if matches!(outcome.error, Some(PullError::Muxed)) {
-                return Box::pin(self.play(stop)).await;
-            }
-            return outcome;
+            return Box::pin(self.converse(Socket::new(stream), local, peer, stop)).await;
         }
         let encrypted = tokio::select! {
             () = &mut stop => return Outcome::stopped(),
@@ -186,6 +183,10 @@ impl<'a> Attempt<'a> {
         let recorder = self.options.ingest.pull(self.stream, peer, self.target.timestamps).await?;
         let ssrc = u32::from_be_bytes(self.options.entropy.bytes());
         let mut recording = Recording::new(recorder, Principal::Source, ssrc);
+        #[cfg(feature = "gstreamer")]
+        if description.is_muxed() {
+            recording = recording.demuxed(Muxed::start(options.limits.tracks).await?);
+        }
         let (tracks, transport) = dialogue.set_up(&description).await?;
         tracks.into_iter().for_each(|track| recording.set_up(track));
         recording.begin()?;
@@ -233,6 +234,10 @@ impl<S: Wire> Playing<'_, S> {
         loop {
             while let Some(incoming) = self.client.framer.pop()? {
                 self.take(incoming, arrival).await?;
+            }
+            #[cfg(feature = "gstreamer")]
+            if let Some(failure) = self.recording.muxed().and_then(Muxed::take_failure) {
+                return Err(failure);
             }
             self.note_online();
             let pairs = self.recording.udp_pairs();
@@ -306,10 +311,17 @@ impl<S: Wire> Playing<'_, S> {
         Ok(())
     }
 
-    /// Tells health once, when the first packet has come.
+    /// Tells health once, when the first packet has come; of a transport stream, when its tracks are known.
     fn note_online(&mut self) {
         if self.online.is_some() || self.recording.heard().is_none() {
             return;
+        }
+        #[cfg(feature = "gstreamer")]
+        if let Some(muxed) = self.recording.muxed() {
+            if !muxed.is_open() {
+                return;
+            }
+            self.agreed.left_out.extend(muxed.take_left_out());
         }
         let Attempt { options, stream, target, book, again, .. } = self.attempt;
         self.online = self.recording.heard();

@@ -19,6 +19,10 @@ const TCP: Patience = Patience { packets: 0, time: Duration::MAX };
 /// long: cameras let packets of an earlier session slip in.
 const SOURCE_SILENCE: Duration = Duration::from_secs(2);
 
+fn patience(udp: bool) -> Patience {
+    if udp { UDP } else { TCP }
+}
+
 /// The receiving end of one track.
 #[derive(Debug)]
 pub(crate) struct Inbound {
@@ -59,17 +63,27 @@ impl Inbound {
     /// # Errors
     /// [`MediaError::Unsupported`] names a codec that is not spoken.
     pub(crate) fn new(number: u8, section: &Section, udp: bool, limits: &Limits) -> Result<Self, MediaError> {
-        let patience = if udp { UDP } else { TCP };
-        Ok(Self {
+        let packets = Depacketizer::new(number, &section.format, patience(udp), limits)?;
+        let keys = section.key_request.filter(|_| section.video).map(KeyFrames::new);
+        Ok(Self { keys, ..Self::of(number, section, udp, packets) })
+    }
+
+    /// A source whose tracks come as one transport stream: its units are pieces of that.
+    pub(crate) fn transport_stream(number: u8, section: &Section, udp: bool) -> Self {
+        Self::of(number, section, udp, Depacketizer::transport_stream(patience(udp)))
+    }
+
+    fn of(number: u8, section: &Section, udp: bool, packets: Depacketizer) -> Self {
+        Self {
             number,
             clock_rate: section.format.clock_rate,
             video: section.video,
             payload_type: section.payload_type,
             udp,
-            packets: Depacketizer::new(number, &section.format, patience, limits)?,
+            packets,
             source: None,
-            keys: section.key_request.filter(|_| section.video).map(KeyFrames::new),
-        })
+            keys: None,
+        }
     }
 
     /// Takes an RTP packet that arrived at `arrival` (monotonic) and appends what it completes to

@@ -9,6 +9,8 @@ use media::MediaError;
 use super::inbound::Inbound;
 use super::udp::UdpPair;
 use crate::depacketizer::Event;
+#[cfg(feature = "gstreamer")]
+use crate::pull::muxed::Muxed;
 use crate::{Ended, IngestError, Recorder, TrackSource};
 
 /// Datagrams taken from one pair of ports before others have their turn.
@@ -45,6 +47,9 @@ pub(crate) struct Recording {
     has_video: bool,
     /// The last packet error nobody was told of.
     trouble: Option<MediaError>,
+    /// What takes a transport stream apart, where one is all that comes.
+    #[cfg(feature = "gstreamer")]
+    muxed: Option<Box<Muxed>>,
 }
 
 impl Recording {
@@ -60,7 +65,21 @@ impl Recording {
             heard: None,
             has_video: false,
             trouble: None,
+            #[cfg(feature = "gstreamer")]
+            muxed: None,
         }
+    }
+
+    /// The same of a transport stream, whose tracks are not known yet.
+    #[cfg(feature = "gstreamer")]
+    pub(crate) fn demuxed(self, muxed: Muxed) -> Self {
+        Self { muxed: Some(Box::new(muxed)), ..self }
+    }
+
+    /// What takes a transport stream apart, where one is all that comes.
+    #[cfg(feature = "gstreamer")]
+    pub(crate) fn muxed(&mut self) -> Option<&mut Muxed> {
+        self.muxed.as_deref_mut()
     }
 
     /// Whose credential it is.
@@ -95,11 +114,15 @@ impl Recording {
         self.has_video = self.tracks.iter().any(|track| track.inbound.video);
     }
 
-    /// Tells the recorder which tracks come.
+    /// Tells the recorder which tracks come, unless only a transport stream can tell.
     ///
     /// # Errors
     /// As [`Recorder::set_tracks`]; also when no track was set up.
     pub(crate) fn begin(&mut self) -> Result<(), IngestError> {
+        #[cfg(feature = "gstreamer")]
+        if self.muxed.is_some() {
+            return Ok(());
+        }
         let source = |Track { inbound, .. }: &Track| TrackSource {
             number: inbound.number,
             video: inbound.video,
@@ -181,8 +204,13 @@ impl Recording {
         interleaved
     }
 
-    /// When the last RTP packet came (monotonic): of video, where there is any.
+    /// When the last RTP packet came (monotonic): of video, where there is any. Of a transport stream, which may be
+    /// empty, the last frame counts once there is one.
     pub(crate) fn heard(&self) -> Option<Duration> {
+        #[cfg(feature = "gstreamer")]
+        if let Some(heard) = self.muxed.as_ref().and_then(|muxed| muxed.heard()) {
+            return Some(heard);
+        }
         self.heard
     }
 
@@ -202,6 +230,10 @@ impl Recording {
             }
             self.record(index).await?;
         }
+        #[cfg(feature = "gstreamer")]
+        if let Some(muxed) = self.muxed {
+            muxed.close().await;
+        }
         self.recorder.finish(why).await
     }
 
@@ -214,7 +246,11 @@ impl Recording {
     ) -> Result<(), IngestError> {
         let Some(Track { inbound, .. }) = self.tracks.get_mut(index) else { return Ok(()) };
         if rtcp {
-            if let Some(report) = inbound.rtcp(&payload, arrival) {
+            let report = inbound.rtcp(&payload, arrival);
+            // The timestamps of a transport stream are of its packets, not of its frames.
+            #[cfg(feature = "gstreamer")]
+            let report = report.filter(|_| self.muxed.is_none());
+            if let Some(report) = report {
                 self.recorder.sender_report(inbound.number, &report, arrival);
             }
             return Ok(());
@@ -233,6 +269,12 @@ impl Recording {
         let Some(number) = self.tracks.get(index).map(|track| track.inbound.number) else { return Ok(()) };
         for event in self.events.drain(..) {
             match event {
+                #[cfg(feature = "gstreamer")]
+                Event::Unit(unit, arrival) if let Some(muxed) = &mut self.muxed => {
+                    muxed.take(&mut self.recorder, unit.data, arrival).await?;
+                }
+                #[cfg(feature = "gstreamer")]
+                Event::SourceChanged if self.muxed.is_some() => {}
                 Event::Unit(unit, arrival) => self.recorder.access_unit(number, unit, arrival).await?,
                 Event::Lost(count) => self.recorder.packets_lost(u64::from(count)),
                 Event::SourceChanged => self.recorder.source_changed(number)?,

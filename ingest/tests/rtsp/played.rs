@@ -1,4 +1,4 @@
-//! Sources that GStreamer plays: an HTTP server that sends MPEG-TS, as encoders do.
+//! Sources that GStreamer plays or takes apart: MPEG-TS over HTTP and in RTSP, SRT.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use catalog::SourceTransport;
 use fixtures::rtsp::{Habits, Login, RtspCamera, Transcript};
-use ingest::pull::PullState;
+use ingest::pull::{PullState, SourceUrl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
+use crate::hall::acceptor;
 use crate::pull::Pulling;
 
-/// Four seconds of picture and tone in a transport stream, by ffmpeg.
-async fn transport_stream(audio: &[&str]) -> Vec<u8> {
+/// So many seconds of picture and tone in a transport stream, by ffmpeg.
+async fn transport_stream(seconds: u64, audio: &[&str]) -> Vec<u8> {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25", "-f", "lavfi"]);
     command.args(["-i", "sine=sample_rate=48000", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25"]);
-    command.args(["-pix_fmt", "yuv420p", "-t", "4"]).args(audio).args(["-f", "mpegts", "-"]);
+    command.args(["-pix_fmt", "yuv420p", "-t", &seconds.to_string()]).args(audio).args(["-f", "mpegts", "-"]);
     let made = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let made = tokio::time::timeout(Duration::from_secs(60), made).await.unwrap().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -41,7 +42,7 @@ async fn serve(listener: TcpListener, head: &'static str, body: Vec<u8>) {
 async fn a_transport_stream_is_recorded_until_its_end() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/live.ts", listener.local_addr().unwrap());
-    let body = transport_stream(&["-c:a", "aac"]).await;
+    let body = transport_stream(4, &["-c:a", "aac"]).await;
     let server = tokio::spawn(serve(listener, "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t", body));
     let pulling = Pulling::start().await;
     pulling.set(&url, SourceTransport::Auto).await;
@@ -75,21 +76,60 @@ fn over_rtsp(stream: &[u8], length: Duration) -> Transcript {
     Transcript::parse(&text).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_transport_stream_over_rtsp_is_taken_apart() {
-    let stream = transport_stream(&["-c:a", "aac"]).await;
-    let transcript = Some(Arc::new(over_rtsp(&stream, Duration::from_secs(4))));
+/// Longer than a probe looks.
+const MUXED: Duration = Duration::from_secs(9);
+
+/// Has signed-in clients only, and sends the stream once.
+fn muxed_camera(stream: &[u8]) -> Habits {
+    let transcript = Some(Arc::new(over_rtsp(stream, MUXED)));
     let challenges = vec!["Digest realm=\"cam\", nonce=\"n1\"".to_owned()];
     let login = Some(Login { user: "admin".into(), password: "p@ss".into(), challenges });
-    let camera = RtspCamera::start(Habits { transcript, login, ..Habits::default() }).await;
+    Habits { transcript, login, ..Habits::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transport_stream_over_rtsp_is_taken_apart_also_encrypted() {
+    let stream = transport_stream(MUXED.as_secs(), &["-c:a", "aac"]).await;
+    for secure in [false, true] {
+        let habits = muxed_camera(&stream);
+        let camera = match secure {
+            true => RtspCamera::encrypted(habits, acceptor()).await,
+            false => RtspCamera::start(habits).await,
+        };
+        let scheme = if secure { "rtsps:" } else { "rtsp:" };
+        let pulling = Pulling::start().await;
+        pulling.set(&camera.url("admin:p%40ss@").replace("rtsp:", scheme), SourceTransport::Auto).await;
+        pulling.until("fragments", |pulling| pulling.fragments() >= 3).await;
+        let health = pulling.health().unwrap();
+        assert_eq!(
+            (health.state, health.transport, &health.left_out[..]),
+            (PullState::Online, Some("tcp"), &[][..])
+        );
+        let fragments = pulling.hall.fragments("door");
+        assert!(fragments.iter().all(|stored| stored.meta.run_id == fragments[0].meta.run_id), "one run");
+        let tracks = fragments.iter().flat_map(|stored| &stored.meta.tracks);
+        let codecs: BTreeSet<_> = tracks.map(|track| track.codec.as_str()).collect();
+        assert_eq!(codecs, BTreeSet::from(["aac", "h264"]), "{health:?}");
+        assert!(fragments[0].meta.starts_with_key && fragments[0].meta.video().unwrap().width == 320);
+        pulling.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_looks_into_a_transport_stream() {
+    let stream = transport_stream(MUXED.as_secs(), &["-c:a", "aac"]).await;
+    let camera = RtspCamera::encrypted(muxed_camera(&stream), acceptor()).await;
     let pulling = Pulling::start().await;
-    pulling.set(&camera.url("admin:p%40ss@"), SourceTransport::Auto).await;
-    pulling.until("fragments", |pulling| pulling.fragments() >= 2).await;
-    let fragments = pulling.hall.fragments("door");
-    let codecs: BTreeSet<_> =
-        fragments.iter().flat_map(|stored| &stored.meta.tracks).map(|track| track.codec.as_str()).collect();
-    assert_eq!(codecs, BTreeSet::from(["aac", "h264"]), "{:?}", pulling.health());
-    assert!(fragments[0].meta.starts_with_key && fragments[0].meta.video().unwrap().width == 320);
+    let url = SourceUrl::parse(&camera.url("admin:p%40ss@").replace("rtsp:", "rtsps:")).unwrap();
+    let probe = pulling.pullers.probe(url, SourceTransport::Auto).await.unwrap();
+    let by_codec =
+        |name: &str| probe.tracks.iter().find(|track| track.codec.as_deref() == Some(name)).unwrap();
+    let (picture, sound) = (by_codec("h264"), by_codec("aac"));
+    assert_eq!((picture.encoding.as_str(), picture.width, picture.height), ("MP2T", 320, 240));
+    assert_eq!((sound.sample_rate, probe.transport, probe.clock_reports), (48_000, "tcp", false));
+    assert!(picture.frame_rate.is_some_and(|rate| (23.0..27.0).contains(&rate)), "{probe:?}");
+    assert!(probe.gop_seconds.is_some_and(|gop| (0.9..1.1).contains(&gop)), "{probe:?}");
+    assert!(probe.picture.as_ref().is_some_and(|picture| picture.starts_with("/9j/")), "{probe:?}");
     pulling.close().await;
 }
 
@@ -97,7 +137,7 @@ async fn a_transport_stream_over_rtsp_is_taken_apart() {
 async fn what_is_not_recorded_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/live.ts", listener.local_addr().unwrap());
-    let body = transport_stream(&["-c:a", "mp2"]).await;
+    let body = transport_stream(4, &["-c:a", "mp2"]).await;
     let server = tokio::spawn(serve(listener, "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t", body));
     let pulling = Pulling::start().await;
     pulling.set(&url, SourceTransport::Auto).await;

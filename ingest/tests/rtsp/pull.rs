@@ -32,7 +32,7 @@ const TIMING: Timing = Timing {
 /// A hall whose pullers run.
 pub struct Pulling {
     pub hall: Hall,
-    pullers: Pullers,
+    pub pullers: Pullers,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }

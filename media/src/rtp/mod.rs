@@ -16,6 +16,7 @@ mod pcm;
 mod picture;
 mod reorder;
 mod rtcp;
+mod transport_stream;
 mod vp8;
 mod vp9;
 mod whole;
@@ -105,6 +106,11 @@ impl Depayloader {
             }
         };
         Ok(Self { payload })
+    }
+
+    /// For a transport stream: its units are pieces of it, to be taken apart elsewhere, and have no track.
+    pub fn transport_stream() -> Self {
+        Self { payload: Box::new(transport_stream::TransportStream) }
     }
 
     /// Takes the next packet in sequence, before which `lost` packets are missing, and appends the
