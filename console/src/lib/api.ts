@@ -86,7 +86,17 @@ export interface Bucket {
   start: string;
   end: string;
   covered_ms: number;
+  clash_ms: number;
   fragments: number;
+}
+
+/** By how much the times of a run are wrong. */
+export interface ClockCorrection {
+  run_id: string;
+  delta_ms: number;
+  reason: string;
+  set_by: string;
+  set: string;
 }
 
 /** Tags that somebody gave to a span of time. */
@@ -263,6 +273,8 @@ export const api = {
     const window = query({ start: start.toISOString(), end: end.toISOString(), buckets, q });
     return call<Timeline>("GET", `${stream(name)}/timeline${window}`);
   },
+  clockCorrections: async (name: string) =>
+    (await call<{ clock_corrections: ClockCorrection[] }>("GET", `${stream(name)}/clock-corrections`)).clock_corrections,
   dataStreams: async (kind: DataStreamSummary["kind"]) =>
     (await call<{ data_streams: DataStreamSummary[] }>("GET", `/v1/data-streams${query({ kind })}`)).data_streams,
   dataStream: (name: string) => call<DataStreamDetail>("GET", dataStream(name)),
