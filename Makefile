@@ -10,7 +10,7 @@ FEATURES := gateway/gstreamer,gateway/s3
 # Whether a change passes is not left to dice: random tests throw the same ones, `make test SEED=…` others.
 SEED     := 1
 VENV     := tests/.venv
-# Tests that failed are run again alone, if conftest.py lets them.
+# 75: all that failed may be run again, alone (tests/e2e/conftest.py).
 E2E       = MILLRACE=$(abspath $(BINARY)) $(VENV)/bin/python -m pytest tests/e2e -q
 CLIENTS  := tests/clients
 PAGE     := console/dist/index.html
@@ -33,7 +33,7 @@ rust-test: apt-build apt-run apt-test page cargo ## Rust tests (unit, property, 
 	cargo test --locked -p fragment-log --features shuttle --test shuttle
 
 e2e: build clients $(VENV)/installed ## The released binary under ffmpeg, GStreamer, AWS SDKs, Chromium
-	$(E2E) --durations=10 -n 3 --dist loadfile $(PYTEST) || { [ $$? = 1 ] && $(E2E) --last-failed; }
+	$(E2E) --durations=10 -n 3 --dist loadfile $(PYTEST) || { [ $$? = 75 ] && $(E2E) --last-failed; }
 
 check: apt-build page cargo ## Format, lints, licences and advisories
 	cargo fmt --all --check

@@ -1,8 +1,12 @@
 """The page's "Add a camera" in headless Chromium: find, look, add, watch its state, edit, remove."""
 
+import time
+
 import pytest
 
+from matroska import block, cluster, header
 from onvif_camera import OnvifCamera
+from putmedia import Producer
 from test_browser import chromium, page, shot, sign_in  # noqa: F401  (fixtures)
 from test_pull import PASSWORD, camera  # noqa: F401  (a fixture)
 
@@ -81,3 +85,31 @@ def test_errors_are_shown_at_their_field(page, server):  # noqa: F811
         page.locator("#wrong-url").get_by_text(word).wait_for()
     shot(page, "camera-wrong-address")
     assert server.get("/v1/streams/nowhere").status == 404
+
+
+def test_time_that_two_runs_claim_and_a_corrected_clock_are_shown(page, server):  # noqa: F811
+    server.client().create_stream(StreamName="back", DataRetentionInHours=1)
+    began = int(time.time() - 1200) * 1000
+    producer = Producer(server, "back", timecodes="ABSOLUTE", start=None)
+    producer.send(header())
+    # The second time its clock has been set back.
+    for at in (began, began + 5_000):
+        producer.send(cluster(at, *[block(b"x", second * 1000) for second in range(10)]))
+    producer.finish()
+    producer.persisted(2)
+    run = server.fragments("back")[-1]["run_id"]
+    noted = {"delta_ms": 3_600_000, "reason": "set to local time"}
+    assert server.request("PUT", f"/v1/streams/back/clock-corrections/{run}", noted).status < 300
+
+    sign_in(page, server)
+    page.goto(server.url() + "/#/stream/back")
+    clashes = page.get_by_test_id("clashes")
+    clashes.get_by_text("Two recordings claim the same").wait_for()
+    noted = page.get_by_text("+60 min to be added: set to local time")
+    noted.wait_for()
+    assert noted.bounding_box()["height"] < 60 > page.get_by_text("offline", exact=True).bounding_box()["height"], "in lines"
+    # It ends now, and shows 24 hours.
+    timeline = page.locator("canvas").first.bounding_box()
+    page.mouse.move(timeline["x"] + timeline["width"] * (1 - 1200 / 86_400), timeline["y"] + timeline["height"] / 2)
+    page.get_by_text("a clock was set back. Both are kept.").wait_for()
+    shot(page, "clashes")

@@ -77,8 +77,8 @@ def test_gstreamer_pushes(server, tmp_path, listener, transport, video):
     server.wait_for_fragments(name, SECONDS // 2 - 1)
     time.sleep(3)
     end(push)
-    # It stamps what it took while it connected as if it had been sent at another time: with pictures out of
-    # order, two of the first may then be shown at once, which is its own doing and no fault of a file.
+    # Its payloader takes two pictures before the segment's start is settled, and stamps them 21 ms or more apart from
+    # the rest. With pictures out of order two may then claim one time: its own doing, and no fault of a file.
     check_whole(server, name, tmp_path, codec=video, lost=FPS, decode=("-fps_mode", "drop"))
 
 

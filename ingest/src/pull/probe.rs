@@ -137,12 +137,8 @@ async fn look(
     let set_up = dialogue.set_up(&description).await;
     let looked = match set_up {
         Ok((links, transport)) => {
-            let watch = Watch::new(options, links, &description).await?;
-            let range = [("Range", "npt=0.000-")];
-            match client.request("PLAY", &description.aggregate, &range).await {
-                Ok(_) => watch.until(&mut client, until).await.map(|watch| (watch, transport)),
-                Err(error) => Err(error),
-            }
+            let watched = watched(&mut client, options, links, &description, until).await;
+            watched.map(|watch| (watch, transport))
         }
         Err(error) => Err(error),
     };
@@ -155,6 +151,19 @@ async fn look(
     let mut probe = Probe { picture, transport, url: target.url.to_string(), ..watch.tell().await };
     probe.left_out.splice(0..0, description.left_out);
     Ok(probe)
+}
+
+/// Lets the camera play, and watches it.
+async fn watched<'o, S: Wire>(
+    client: &mut Client<'_, S>,
+    options: &'o PullOptions,
+    links: Vec<Track>,
+    description: &Description,
+    until: Instant,
+) -> Result<Watch<'o>, PullError> {
+    let watch = Watch::new(options, links, description).await?;
+    client.request("PLAY", &description.aggregate, &[("Range", "npt=0.000-")]).await?;
+    watch.until(client, until).await
 }
 
 /// A camera that plays.
