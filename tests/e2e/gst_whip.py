@@ -1,5 +1,6 @@
 """Publishes by WHIP with GStreamer's webrtcbin: gst_whip.py ENDPOINT TOKEN 'PIPELINE ! application/x-rtp,… ! send.'"""
 
+import signal
 import sys
 import urllib.parse
 import urllib.request
@@ -12,6 +13,8 @@ gi.require_version("GstWebRTC", "1.0")
 from gi.repository import GLib, Gst, GstSdp, GstWebRTC
 
 endpoint, token, pipeline = sys.argv[1:]
+# What a shell starts in the background ignores it, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 Gst.init(None)
 running = Gst.parse_launch("webrtcbin name=send bundle-policy=max-bundle " + pipeline)
 send = running.get_by_name("send")
